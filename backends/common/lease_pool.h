@@ -1,0 +1,61 @@
+/* lease_pool.h: receive buffers of one poll: one block, a stack of free ones, and who has which.
+ *
+ * Upholds rules 5 and 13. A buffer is PAL_LEASE_HEADROOM bytes of metadata, then lease_size bytes of data. A token
+ * names the poll and the buffer, so that a lease can be checked wherever it comes back: released twice, or forged,
+ * asserts. In sanitizer builds a buffer that is not lent is poisoned. The owner's thread only. */
+#ifndef PAL__COMMON_LEASE_POOL_H
+#define PAL__COMMON_LEASE_POOL_H
+
+#include "slot.h"
+#include <pal/lease.h>
+
+enum {
+    LEASES_MAX = 65536,
+    LEASES_DEFAULT = 16,
+    LEASE_SIZE_MIN = 64,
+    LEASE_SIZE_MAX = 16 << 20,
+    LEASE_SIZE_DEFAULT = 65536
+};
+
+struct lease_pool {
+    uint8_t *memory;  /* count * stride bytes */
+    pal_sock *lender; /* per buffer: the socket it was received on; {0} for reserved ones */
+    uint8_t *lent;    /* per buffer: 1 while it is the program's */
+    uint32_t *free;   /* stack of buffer indexes */
+    uint32_t free_count;
+    uint32_t count;
+    uint32_t size; /* bytes of data in each */
+    uint32_t stride;
+    uint32_t reserved; /* how many of those lent were reserved, not received into */
+    uint32_t number;   /* of the poll, for tokens */
+};
+
+int pal__lease_pool_open(struct lease_pool *pool, uint32_t count, uint32_t size, uint32_t poll_number);
+void pal__lease_pool_close(struct lease_pool *pool);
+
+static inline uint32_t lease_poll_number(const struct pal_lease *lease)
+{
+    return lease->token >> 16;
+}
+
+static inline uint32_t leases_out(const struct lease_pool *pool)
+{
+    return pool->count - pool->free_count;
+}
+
+/* The data of buffer index, before any advance. */
+static inline uint8_t *lease_data(const struct lease_pool *pool, uint32_t index)
+{
+    return pool->memory + (size_t)index * pool->stride + PAL_LEASE_HEADROOM;
+}
+
+/* Lends the top of the stack. There must be one. size is filled in by the caller. */
+struct pal_lease pal__lease_take(struct lease_pool *pool, pal_sock lender);
+
+/* Takes it back; returns the socket that it was received on, {0} for none. */
+pal_sock pal__lease_return(struct lease_pool *pool, const struct pal_lease *lease);
+
+/* Rule 5: the lease is lent by this pool and points into its buffer. */
+void pal__lease_check(const struct lease_pool *pool, const struct pal_lease *lease);
+
+#endif

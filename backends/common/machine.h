@@ -1,0 +1,55 @@
+/* machine.h: ops on top of try and watch, once for every backend that waits for readiness, and the bookkeeping of
+ * interest that watches and ops share.
+ *
+ * Upholds rules 3 to 7, 9, 13 and 18. A slot has at most one reader and one writer, each a watch or an op. An op is
+ * pending in its slot, or finished and queued for its event, or idle: pal_op.state says which. Trying goes through the
+ * seam's own calls, so the machine serves sockets of any domain. The waiting backend gives the two hooks below. */
+#ifndef PAL__COMMON_MACHINE_H
+#define PAL__COMMON_MACHINE_H
+
+#include "poll_state.h"
+
+/* ---- hooks of the waiting backend, and of its sockets ---- */
+
+/* Makes the waiting set cover want (see slot_want). Bits that nobody wants any more may stay armed: trim drops them
+ * when they fire, so a watch that comes back soon costs nothing. PAL_EPERM, PAL_ENOMEM, PAL_ENOSPC. */
+int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want);
+
+/* Makes the set exactly slot_want(slot). */
+void pal__wait_trim(pal_poll *poll, struct slot *slot);
+
+/* Takes the slot out of its poll's set at once, so that its descriptor may go elsewhere. */
+void pal__wait_forget(pal_poll *poll, struct slot *slot);
+
+/* A stream socket that is shared may have begun to listen or connect behind our back: is it still SLOT_FRESH? */
+void pal__slot_refresh(struct slot *slot);
+
+/* ---- what pal_watch, pal_submit, pal_cancel are ---- */
+
+int pal__machine_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data, uint32_t allowed);
+int pal__machine_submit(pal_poll *poll, struct pal_op *op);
+int pal__machine_cancel(pal_poll *poll, struct pal_op *op);
+
+/* ---- what a wait calls ---- */
+
+/* Before a wait, when something is due: re-arms starved sockets and writes events of finished ops until the
+ * array has count_max entries; the rest is due before the next wait. */
+void pal__machine_attend(pal_poll *poll, uint32_t count_max);
+
+/* The set says that slot is ready: runs its ops and emits what is wanted, at most room events (>= 1). What does not fit
+ * stays armed and is reported again (hole 55). */
+void pal__machine_ready(pal_poll *poll, struct slot *slot, uint32_t ready, uint32_t room);
+
+/* The interest or the state of the slot has changed from outside: a fresh socket now listens or connects. */
+void pal__machine_stirred(struct slot *slot);
+
+/* Somebody's change of the set failed for want of memory or descriptors: it is tried again before the next wait. */
+void pal__machine_retry(pal_poll *poll);
+
+/* pal_lease_recv found nothing to lend. */
+void pal__machine_hungry(struct slot *slot);
+
+/* Leases came back: before the next wait the starved sockets are looked after. */
+void pal__machine_feed(pal_poll *poll);
+
+#endif

@@ -1,0 +1,17 @@
+/* memory.h: the seam's memory, from the allocator that pal_setup was given. Only opening a poll allocates, and growing
+ * what it was opened with; the hot paths never do. Any thread. */
+#ifndef PAL__COMMON_MEMORY_H
+#define PAL__COMMON_MEMORY_H
+
+#include <pal/os.h>
+
+/* size > 0 bytes aligned to alignment (a power of two), not zeroed; NULL when there is none. */
+void *pal__alloc(size_t size, size_t alignment);
+
+/* Gives back what pal__alloc returned for this size; NULL does nothing. */
+void pal__free(void *memory, size_t size);
+
+/* Copied; NULL: the C library's. Before the first allocation. */
+void pal__set_allocator(const struct pal_allocator *allocator);
+
+#endif

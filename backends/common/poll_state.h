@@ -1,0 +1,160 @@
+/* poll_state.h: what every pal_poll has, whatever it waits with: its owner, its event array, its finished ops, the wake
+ * handshake, the starved sockets and the lease pool. A waiting backend embeds it as the first member of its own poll.
+ *
+ * Upholds rules 1, 8, 11, 12, 13 and 17. Everything here is the owner's thread's, except wake_bits and asleep. */
+#ifndef PAL__COMMON_POLL_STATE_H
+#define PAL__COMMON_POLL_STATE_H
+
+#include "lease_pool.h"
+#include "rule.h"
+#include "slot.h"
+#include <pal/poll.h>
+
+enum { POLLS_MAX = 512, POLLS_DEFAULT = 64, EVENTS_MIN = 2, EVENTS_DEFAULT = 256, EVENTS_MAX = 65536 };
+
+/* Bits of wake_bits. DUE is the owner's own note: something is to be done before the next wait (finished ops, fed
+ * sockets, events that did not fit); so one look before it sleeps covers that and the wakes of others. */
+enum { WAKE_CALLED = 1, WAKE_SIGNAL = 2, WAKE_DUE = 4 };
+
+struct pal_poll {
+    /* Hot: one line for what each wait reads and writes. */
+    void *_Atomic *owner;     /* cell in memory that fork wipes: owner's mark, POLL_UNCLAIMED, or NULL: in a child */
+    struct pal_event *events; /* the array: events_max entries */
+    uint32_t count;           /* entries in use */
+    uint32_t next_number;     /* running number of the next event to be written */
+    uint32_t events_max;
+    uint32_t turn;       /* which lane goes first when several are due (rule 11) */
+    uint32_t wake_event; /* running number of the latest PAL_EV_WAKE: at most one a wait */
+    uint64_t now_ns;     /* what pal_poll_now read, if no event was written since; 0: nothing */
+    uint32_t now_number; /* next_number when it did */
+    _Atomic uint32_t asleep;
+    _Atomic uint32_t wake_bits;
+
+    struct pal_op *finished, *finished_last; /* ops whose event is still to be written, linked by priv[0] */
+    uint32_t watched;                        /* sockets with interest */
+    uint32_t pending;                        /* ops out */
+    uint32_t starved;                        /* first slot of the starved list; 0: none */
+    uint32_t leases_per_sock_max;
+    _Atomic bool nested;  /* its descriptor was given out: a foreign loop looks at it instead of a sleeping wait */
+    _Atomic bool stirred; /* a watched socket has begun to listen or connect elsewhere: look which */
+    bool fed;             /* enough leases are back: re-arm the starved */
+    struct lease_pool leases;
+};
+
+/* This thread's mark: what the thread register points to, or the address of a thread-local. */
+extern _Thread_local char pal__thread_mark __attribute__((tls_model("initial-exec")));
+
+static inline void *thread_mark(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+    return __builtin_thread_pointer();
+#else
+    return &pal__thread_mark;
+#endif
+}
+
+#define POLL_UNCLAIMED ((void *)&pal__slots[0]) /* an address that is no thread's mark */
+
+/* Hook of the waiting backend: makes a sleeping wait return, and a nested poll readable. Async-signal-safe. */
+void pal__wait_rouse(pal_poll *poll);
+
+static inline void poll_due(pal_poll *poll)
+{
+    atomic_fetch_or(&poll->wake_bits, WAKE_DUE);
+    if (poll->nested)
+        pal__wait_rouse(poll);
+}
+
+static inline bool poll_owned(const pal_poll *poll)
+{
+    return atomic_load_explicit(poll->owner, memory_order_relaxed) == thread_mark();
+}
+
+/* 0 if the calling thread owns the poll (or now does), PAL_EFORKED in a child of fork; another thread asserts. */
+int pal__poll_claim(pal_poll *poll);
+
+static inline int poll_enter(pal_poll *poll)
+{
+    return LIKELY(poll_owned(poll)) ? 0 : pal__poll_claim(poll);
+}
+
+/* In a child of fork: opened by the parent. */
+static inline bool poll_inherited(const pal_poll *poll)
+{
+    return atomic_load_explicit(poll->owner, memory_order_relaxed) == NULL;
+}
+
+/* Takes a number and the memory of an open poll; undone by pal__poll_end. PAL_EINVAL, PAL_ENOBUFS, PAL_ENOMEM. */
+int pal__poll_begin(pal_poll *poll, const struct pal_config *config);
+void pal__poll_end(pal_poll *poll);
+
+/* 0, or PAL_EBUSY with its reason, if the poll may not be closed now. */
+int pal__poll_idle(const pal_poll *poll);
+
+/* Every slot that joined it forgets it. */
+void pal__poll_forget_slots(pal_poll *poll);
+
+/* From the platform: POLLS_MAX cells in memory that a child of fork finds zeroed. NULL: out of memory. */
+void *_Atomic *pal__owner_cells(void);
+
+void pal__polls_limit(uint32_t polls_max);
+
+/* Has a poll ever been opened? */
+bool pal__polls_used(void);
+
+/* The poll of a lease's token; asserts rule 5 when there is none. */
+pal_poll *pal__poll_numbered(uint32_t number);
+
+/* ---- the event array ---- */
+
+static inline uint32_t events_room(const pal_poll *poll)
+{
+    return poll->events_max - poll->count;
+}
+
+/* Field by field: an event is never written through a wider integer (rule 20). */
+static inline void write_ready(struct pal_event *event, const struct slot *slot, uint32_t ready)
+{
+    event->data = slot->data;
+    event->result = 0;
+    event->kind = PAL_EV_READY;
+    event->ready = (uint16_t)ready;
+}
+
+static inline void emit_ready(pal_poll *poll, struct slot *slot, uint32_t ready)
+{
+    slot->event = poll->next_number++;
+    write_ready(&poll->events[poll->count++], slot, ready);
+}
+
+static inline void emit(pal_poll *poll, uint16_t kind, uint64_t data, int32_t result, uint16_t ready)
+{
+    struct pal_event *event = &poll->events[poll->count++];
+    poll->next_number++;
+    event->data = data;
+    event->result = result;
+    event->kind = kind;
+    event->ready = ready;
+}
+
+/* The READY event of a socket that the current array still holds, or NULL. Numbers wrap after 2^32 events, so the data
+ * is compared as well, unless the watch has been given another since. */
+static inline struct pal_event *current_event(const pal_poll *poll, const struct slot *slot)
+{
+    uint32_t index = slot->event - (poll->next_number - poll->count);
+    if (LIKELY(index >= poll->count))
+        return NULL;
+    struct pal_event *event = &poll->events[index];
+    bool same = event->data == slot->data || slot_flags(slot) & SLOT_RELABELLED;
+    return event->kind == PAL_EV_READY && same ? event : NULL;
+}
+
+/* An event that was handed out dies with its watch (rule 8). */
+static inline void strike_out(pal_poll *poll, const struct slot *slot)
+{
+    struct pal_event *event = current_event(poll, slot);
+    if (UNLIKELY(event))
+        event->kind = PAL_EV_NONE;
+}
+
+#endif

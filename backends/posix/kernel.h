@@ -1,0 +1,108 @@
+/* kernel.h: the kernel's side of the seam under internal names, pal__k_* for pal_* (decision 0007). bind.c gives them
+ * their seam names where the kernel is the whole backend; a card or the simulator binds its own and calls these for
+ * what belongs to the kernel (rule 14). What the functions do is said in pal/. */
+#ifndef PAL__POSIX_KERNEL_H
+#define PAL__POSIX_KERNEL_H
+
+#include <pal/pal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct slot;
+
+/* setup.c, os.c */
+int pal__k_setup(const struct pal_setup *setup);
+int pal__k_info(int key, uint64_t *value);
+uint64_t pal__k_clock(int which);
+int pal__k_random(void *buffer, size_t size);
+int pal__k_thread_start(pal_thread *out, void (*function)(void *), void *arg);
+int pal__k_thread_join(pal_thread thread);
+int pal__k_park(const uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+void pal__k_unpark(const uint32_t *word, int count);
+_Noreturn void pal__k_fatal(const char *why);
+
+/* names.c */
+int pal__k_resolve(const struct pal_query *query, struct pal_addr *out, int max);
+int pal__k_names(int kind, const char *key, void *out, size_t size);
+
+/* the waiting target: wait_epoll.c, wait_poll.c */
+const struct pal_backend *pal__k_backend_info(void);
+int pal__k_poll_open(pal_poll **out, const struct pal_config *config);
+int pal__k_poll_close(pal_poll *poll);
+int pal__k_poll_wait(pal_poll *poll, const struct pal_event **out, uint64_t deadline_ns);
+int pal__k_poll_native(pal_poll *poll, intptr_t *out);
+int pal__k_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data);
+
+/* wait.c */
+int pal__k_poll_wake(pal_poll *poll);
+
+/* socket.c */
+
+/* A closed socket's description has been seen to live on (a child of fork has it): close takes
+ * sockets out of the set. */
+extern _Atomic bool pal__k_descriptions_outlive;
+int pal__k_sock_open(int family, int type, int protocol, pal_sock *out);
+int pal__k_sock_pair(int family, int type, pal_sock out[2]);
+int pal__k_sock_dup(pal_sock sock, pal_sock *out);
+int pal__k_sock_bind(pal_sock sock, const struct pal_addr *addr);
+int pal__k_sock_listen(pal_sock sock, int backlog);
+int pal__k_sock_connect(pal_sock sock, const struct pal_addr *addr);
+int pal__k_sock_accept(pal_sock sock, pal_sock *out, struct pal_addr *addr);
+int pal__k_sock_shutdown(pal_sock sock, int how);
+int pal__k_sock_close(pal_sock sock);
+int pal__k_sock_name(pal_sock sock, int which, struct pal_addr *out);
+
+/* adopt.c */
+int pal__k_pipe(pal_sock out[2], uint32_t flags);
+int pal__k_sock_adopt(intptr_t native, uint32_t flags, pal_sock *out);
+int pal__k_sock_release(pal_sock sock, intptr_t *native);
+
+/* stream.c: what try.h leaves to it */
+int32_t pal__k_sock_recv_slow(pal_sock sock, void *buffer, size_t size, uint32_t flags);
+int32_t pal__k_sock_send_slow(pal_sock sock, const void *data, size_t size, uint32_t flags);
+
+/* For PAL_MSG_WAIT: sees to it that the next call blocks, by the descriptor's mode where that is ours, else by waiting
+ * for events (POLLIN, POLLOUT) first. */
+int pal__k_block(struct slot *slot, short events);
+
+/* For a description in blocking mode that is not ours to change: 0 if it is ready for events
+ * (POLLIN ...), PAL_EAGAIN. */
+int pal__k_ask_first(const struct slot *slot, short events);
+
+/* message.c: what try.h leaves to it */
+int pal__k_sock_recv_batch(pal_sock sock, struct pal_msg *msgs, int count, uint32_t flags);
+int pal__k_sock_send_batch(pal_sock sock, struct pal_msg *msgs, int count, uint32_t flags);
+
+/* option.c */
+int pal__k_sock_set(pal_sock sock, uint32_t option, const void *value, size_t size);
+int pal__k_sock_get(pal_sock sock, uint32_t option, void *value, size_t *size);
+
+/* sock_wait.c */
+int pal__k_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns);
+
+/* lease.c */
+int pal__k_lease_recv(pal_sock sock, struct pal_lease *out, int max);
+int pal__k_lease_reserve(pal_poll *poll, struct pal_lease *out, int count, uint32_t size);
+int pal__k_lease_send(pal_sock sock, struct pal_lease *leases, int count);
+void pal__k_lease_release(pal_poll *poll, const struct pal_lease *leases, int count);
+
+/* signal.c */
+int pal__k_signal_watch(pal_poll *poll, int signal_number, uint64_t data);
+
+/* Writes the events of signals that arrived for this poll until the array has count_max entries;
+ * false: some are left. */
+bool pal__k_signal_deliver(pal_poll *poll, uint32_t count_max);
+
+/* The poll is being closed: its signals do again what they did before. */
+void pal__k_signal_forget(const pal_poll *poll);
+
+/* What close and release ask first: PAL_EBUSY while somebody waits for the socket; 0, and its poll has let go of it. */
+int pal__k_retire(struct slot *slot);
+
+/* Used across files. hold takes a slot for a descriptor, which stays the caller's on failure; hold_new and hold_two
+ * close theirs, being new. flags: SLOT_*. PAL_ENOBUFS. */
+int pal__k_hold(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out);
+int pal__k_hold_new(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out);
+int pal__k_hold_two(const int fds[2], uint32_t flags, uint8_t family, uint8_t type, pal_sock out[2]);
+
+#endif

@@ -1,0 +1,139 @@
+/* not_yet.c: calls of the seam that kernel backends do not carry yet. Each answers PAL_ENOTSUP with the reason, and
+ * changes nothing: a program may ask and go another way. */
+#include "../common/refusal.h"
+#include <pal/pal.h>
+
+static int not_yet(void)
+{
+    return pal__refuse(PAL_ENOTSUP, "kernel backends do not carry this call yet");
+}
+
+/* ---- file.h ---- */
+
+int pal_file_open(const char *path, uint32_t flags, uint32_t mode, pal_file *out)
+{
+    (void)path, (void)flags, (void)mode, (void)out;
+    return not_yet();
+}
+
+int pal_file_close(pal_file file)
+{
+    (void)file;
+    return not_yet();
+}
+
+int32_t pal_file_read(pal_file file, void *buffer, size_t size, uint64_t offset)
+{
+    (void)file, (void)buffer, (void)size, (void)offset;
+    return not_yet();
+}
+
+int32_t pal_file_write(pal_file file, const void *data, size_t size, uint64_t offset)
+{
+    (void)file, (void)data, (void)size, (void)offset;
+    return not_yet();
+}
+
+int pal_file_sync(pal_file file, int what)
+{
+    (void)file, (void)what;
+    return not_yet();
+}
+
+int pal_file_info(pal_file file, struct pal_file_info *out)
+{
+    (void)file, (void)out;
+    return not_yet();
+}
+
+/* ---- process.h ---- */
+
+int pal_proc_spawn(const struct pal_spawn *spec, pal_proc *out)
+{
+    (void)spec, (void)out;
+    return not_yet();
+}
+
+int pal_proc_watch(pal_poll *poll, pal_proc process, uint64_t data)
+{
+    (void)poll, (void)process, (void)data;
+    return not_yet();
+}
+
+int pal_proc_kill(pal_proc process, int signal_number)
+{
+    (void)process, (void)signal_number;
+    return not_yet();
+}
+
+int pal_proc_close(pal_proc process)
+{
+    (void)process;
+    return not_yet();
+}
+
+/* ---- signal.h ---- */
+
+int pal_signal_mask(int how, const uint64_t *set, uint64_t *old)
+{
+    (void)how, (void)set, (void)old;
+    return not_yet();
+}
+
+int pal_signal_ctl(int what, void *argument, size_t size)
+{
+    (void)what, (void)argument, (void)size;
+    return not_yet();
+}
+
+/* ---- mmap.h ---- */
+
+int pal_mmap(const struct pal_map *spec, void **out)
+{
+    (void)spec, (void)out;
+    return not_yet();
+}
+
+int pal_munmap(void *address, size_t size)
+{
+    (void)address, (void)size;
+    return not_yet();
+}
+
+int pal_mprotect(void *address, size_t size, uint32_t protect)
+{
+    (void)address, (void)size, (void)protect;
+    return not_yet();
+}
+
+int pal_msync(void *address, size_t size, int how)
+{
+    (void)address, (void)size, (void)how;
+    return not_yet();
+}
+
+int pal_madvise(void *address, size_t size, int advice)
+{
+    (void)address, (void)size, (void)advice;
+    return not_yet();
+}
+
+int pal_mremap(void **address, size_t old_size, size_t new_size)
+{
+    (void)address, (void)old_size, (void)new_size;
+    return not_yet();
+}
+
+/* ---- context.h ---- */
+
+int pal_context_make(struct pal_context *out, void *stack, size_t size, void (*function)(void *), void *arg)
+{
+    (void)out, (void)stack, (void)size, (void)function, (void)arg;
+    return not_yet();
+}
+
+void pal_context_switch(struct pal_context *from, struct pal_context *to)
+{
+    (void)from, (void)to;
+    pal_fatal("pal_context_switch without a context: pal_context_make refused");
+}

@@ -1,0 +1,163 @@
+/* Rule 18: the backend rotates what it reports, so that with more ready sockets than an array holds each has
+ * its turn. */
+#include "conformance.h"
+
+enum { SOCKS = 64, TURNS_MAX = 4 * SOCKS };
+
+struct crowd {
+    struct rig rig;
+    pal_sock a[SOCKS], b[SOCKS];
+};
+
+/* Connected sockets, each with a byte to read. */
+static void crowd_open(struct crowd *crowd, uint32_t events_max, enum pair_kind kind)
+{
+    rig_open(&crowd->rig, events_max);
+    for (int i = 0; i < SOCKS; i++) {
+        pair_open(kind, &crowd->a[i], &crowd->b[i]);
+        send_all(crowd->b[i], "x", 1);
+    }
+}
+
+static void crowd_watch(struct crowd *crowd, uint32_t interest)
+{
+    for (uint64_t i = 0; i < SOCKS; i++)
+        assert_error(pal_watch(crowd->rig.poll, crowd->a[i], interest, 100 + i), 0);
+}
+
+static void crowd_close(struct crowd *crowd)
+{
+    for (int i = 0; i < SOCKS; i++) {
+        assert_error(pal_watch(crowd->rig.poll, crowd->a[i], 0, 0), 0);
+        pair_close(crowd->a[i], crowd->b[i]);
+    }
+    rig_close(&crowd->rig);
+}
+
+/* Every socket of the crowd is reported within the bound, though none is read. */
+static void all_are_reported(struct crowd *crowd)
+{
+    bool seen[SOCKS] = {false};
+    int missing = SOCKS;
+
+    for (int turn = 0; turn < TURNS_MAX && missing > 0; turn++) {
+        (void)rig_turn(&crowd->rig, MILLISECOND_NS);
+        for (int i = 0; i < crowd->rig.count; i++) {
+            uint64_t index = crowd->rig.events[i].data - 100;
+
+            cr_assert_lt(index, SOCKS);
+            missing -= !seen[index];
+            seen[index] = true;
+        }
+    }
+    cr_assert_eq(missing, 0, "%d of %d ready sockets are never reported", missing, SOCKS);
+}
+
+Test(rule_18_fairness, sixty_four_ready_sockets_are_all_reported)
+{
+    static const enum pair_kind kinds[] = {PAIR_UNIX_STREAM, PAIR_TCP4, PAIR_UDP4};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        FOR_EACH_EVENTS_MAX(events_max)
+        {
+            struct crowd crowd;
+
+            crowd_open(&crowd, events_max, kinds[i]);
+            crowd_watch(&crowd, PAL_IN);
+            for (int round = 0; round < 3; round++)
+                all_are_reported(&crowd);
+            crowd_close(&crowd);
+        }
+    }
+}
+
+Test(rule_18_fairness, a_socket_that_is_always_ready_leaves_room_for_the_others)
+{
+    struct crowd crowd;
+    bool served[SOCKS] = {false};
+    int missing = SOCKS - 4;
+
+    crowd_open(&crowd, 2, PAIR_UNIX_STREAM);
+    crowd_watch(&crowd, PAL_IN);
+    for (int turn = 0; turn < TURNS_MAX && missing > 0; turn++) { /* four are never read, the others at once */
+        (void)rig_turn(&crowd.rig, MILLISECOND_NS);
+        for (int i = 0; i < crowd.rig.count; i++) {
+            uint64_t index = crowd.rig.events[i].data - 100;
+            char byte;
+
+            if (index < 4 || served[index])
+                continue;
+            cr_assert_eq(pal_sock_recv(crowd.a[index], &byte, 1, 0), 1);
+            served[index] = true;
+            missing--;
+        }
+    }
+    cr_assert_eq(missing, 0, "%d sockets are not served beside four that stay ready", missing);
+    crowd_close(&crowd);
+}
+
+Test(rule_18_fairness, sockets_that_are_only_writable_have_their_turn_too)
+{
+    struct crowd crowd;
+
+    crowd_open(&crowd, 2, PAIR_UNIX_STREAM);
+    crowd_watch(&crowd, PAL_OUT);
+    all_are_reported(&crowd);
+    crowd_close(&crowd);
+}
+
+Test(rule_18_fairness, sixty_four_ops_that_can_end_all_end)
+{
+    FOR_EACH_EVENTS_MAX(events_max)
+    {
+        struct crowd crowd;
+        struct pal_op ops[SOCKS];
+        char bytes[SOCKS];
+        int ended = 0;
+
+        crowd_open(&crowd, events_max, PAIR_TCP4);
+        for (uint64_t i = 0; i < SOCKS; i++) {
+            ops[i] = op_recv(crowd.a[i], 100 + i, &bytes[i], 1);
+            assert_error(pal_submit(crowd.rig.poll, &ops[i]), 0);
+        }
+        for (int turn = 0; turn < TURNS_MAX && ended < SOCKS; turn++) {
+            (void)rig_turn(&crowd.rig, MILLISECOND_NS);
+            ended = crowd.rig.kept_count;
+        }
+        cr_assert_eq(ended, SOCKS, "%d of %d ops end", ended, SOCKS);
+        for (int i = 0; i < SOCKS; i++)
+            cr_assert_eq(rig_kept(&crowd.rig, 100 + (uint64_t)i), 1, "op %d ends %d times", i,
+                         rig_kept(&crowd.rig, 100 + (uint64_t)i));
+        crowd_close(&crowd);
+    }
+}
+
+Test(rule_18_fairness, a_reader_and_a_writer_that_end_together_fit_the_smallest_array)
+{
+    FOR_EACH_EVENTS_MAX(events_max)
+    {
+        static char out[SOCKS][1024];
+        static char bulk[1 << 20];
+        struct crowd crowd;
+        struct pal_op readers[SOCKS], writers[SOCKS];
+        char in[SOCKS];
+
+        crowd_open(&crowd, events_max, PAIR_UNIX_STREAM);
+        for (uint64_t i = 0; i < SOCKS; i++) {
+            (void)fill(crowd.a[i]);
+            readers[i] = op_recv(crowd.a[i], 100 + i, &in[i], 1);
+            writers[i] = op_send(crowd.a[i], 200 + i, out[i], sizeof(out[i]));
+            assert_error(pal_submit(crowd.rig.poll, &writers[i]), 0);
+            assert_error(pal_submit(crowd.rig.poll, &readers[i]), 0);
+        }
+        for (int i = 0; i < SOCKS; i++) {
+            while (pal_sock_recv(crowd.b[i], bulk, sizeof(bulk), 0) > 0)
+                continue;
+        }
+        for (int turn = 0; turn < TURNS_MAX && crowd.rig.kept_count < 2 * SOCKS; turn++) {
+            cr_assert_leq(rig_turn(&crowd.rig, MILLISECOND_NS), (int)events_max);
+        }
+        cr_assert_eq(crowd.rig.kept_count, 2 * SOCKS, "%d of %d ops end", crowd.rig.kept_count, 2 * SOCKS);
+        crowd_close(&crowd);
+    }
+}
