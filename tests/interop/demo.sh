@@ -1,0 +1,71 @@
+#!/bin/sh
+# The demonstration from end to end: exchange and trader of one backend against each other, and against the reference.
+#
+# usage: demo.sh PROGRAM REFERENCE
+# Every way of running PROGRAM must answer every tick once, lose none and decide what REFERENCE decides. TAP on standard
+# output; nothing is judged by the clock. Loopback only; the programs end by themselves.
+set -u
+
+program=$1
+reference=$2
+ticks=2000
+number=0
+broken=0
+
+# ask KEY LINE: the value of one key.
+ask() {
+    printf '%s\n' "$2" | tr ' ' '\n' | sed -n "s/^$1=//p"
+}
+
+# check WHAT COMMAND...: one line of TAP.
+check() {
+    what=$1
+    shift
+    number=$((number + 1))
+    if "$@"; then
+        echo "ok $number - $what"
+    else
+        echo "not ok $number - $what"
+        broken=1
+    fi
+}
+
+run() {
+    "$@" --ticks=$ticks --warmup=200 --interval-us=50 --limit-s=20 --seed=7 2>&1
+}
+
+# answers_all LINE
+# shellcheck disable=SC2317 # called through check
+answers_all() {
+    echo "# $1"
+    [ "$(ask result "$1")" = ok ] && [ "$(ask ticks "$1")" = "$ticks" ] && [ "$(ask orders "$1")" = "$ticks" ] &&
+        [ "$(ask fills "$1")" = "$ticks" ] && [ "$(ask lost "$1")" = 0 ] && [ "$(ask samples "$1")" = $((ticks - 200)) ]
+}
+
+# decides_as DIGEST LINE
+# shellcheck disable=SC2317
+decides_as() {
+    [ -n "$1" ] && [ "$(ask digest "$2")" = "$1" ]
+}
+
+expected=$(run "$reference")
+digest=$(ask digest "$expected")
+check "the reference answers every tick" answers_all "$expected"
+for path in "" --spin --source-specific; do
+    line=$(run "$program" $path)
+    name=${path:---block}
+    check "answers every tick, ${name#--}" answers_all "$line"
+    check "decides what the reference decides, ${name#--}" decides_as "$digest" "$line"
+done
+
+one=$("$program" --ticks=500 --seed=7)
+other=$("$program" --ticks=500 --seed=8)
+check "another seed gives other decisions" [ "$(ask digest "$one")" != "$(ask digest "$other")" ]
+
+"$program" --ticks=1000000 --limit-s=1 >/dev/null 2>&1
+check "a run that cannot end in time fails" [ $? -eq 1 ]
+"$program" --ticks=many >/dev/null 2>&1
+check "an argument that makes no sense is refused" [ $? -eq 2 ]
+
+echo "1..$number"
+exit $broken
