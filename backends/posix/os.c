@@ -89,6 +89,8 @@ int pal__k_thread_join(pal_thread handle)
     uint32_t generation = (uint32_t)(handle.id >> 32);
     if (!(generation & 1) || (uint32_t)handle.id >= THREADS_MAX || atomic_load(&thread->generation) != generation)
         return pal__refuse(PAL_EBADF, "no such thread, or joined already");
+    if (pthread_equal(thread->native, pthread_self()))
+        return pal__refuse(PAL_EDEADLK, "a thread cannot wait for its own end");
     int error = pthread_join(thread->native, NULL);
     if (error)
         return pal__failed(-error);
