@@ -4,9 +4,12 @@
 #include "memory.h"
 #include "refusal.h"
 
+#include <string.h>
+
 _Thread_local char pal__thread_mark;
 
 static pal_poll *_Atomic polls[POLLS_MAX];
+static _Atomic bool numbers_taken[POLLS_MAX];
 static uint32_t polls_max = POLLS_DEFAULT;
 static _Atomic bool used;
 
@@ -31,11 +34,12 @@ int pal__poll_claim(pal_poll *poll)
     return 0;
 }
 
-static int take_number(pal_poll *poll, uint32_t *number)
+/* Numbers are taken before the poll exists: its memory goes by the number (see poll_state.h). */
+int pal__poll_reserve(uint32_t *number)
 {
     for (*number = 0; *number < polls_max; ++*number) {
-        pal_poll *none = NULL;
-        if (atomic_compare_exchange_strong(&polls[*number], &none, poll))
+        bool taken = false;
+        if (atomic_compare_exchange_strong(&numbers_taken[*number], &taken, true))
             return 0;
     }
     return pal__refuse(PAL_ENOBUFS, "polls_max polls are open: close one, or raise polls_max in pal_setup");
@@ -54,20 +58,12 @@ static int check_config(const struct pal_config *config)
     return 0;
 }
 
-int pal__poll_begin(pal_poll *poll, const struct pal_config *config)
+static int begin(pal_poll *poll, uint32_t number, const struct pal_config *config)
 {
-    static const struct pal_config defaults;
-    if (!config)
-        config = &defaults;
-    int error = check_config(config);
-    if (error)
-        return error;
     void *_Atomic *cells = pal__owner_cells();
-    if (!cells)
-        return PAL_ENOMEM;
-    uint32_t number;
-    if ((error = take_number(poll, &number)))
-        return error;
+    int error = check_config(config);
+    if (error || !cells)
+        return error ? error : PAL_ENOMEM;
     poll->owner = &cells[number];
     atomic_store(poll->owner, POLL_UNCLAIMED);
     atomic_store(&used, true);
@@ -75,14 +71,23 @@ int pal__poll_begin(pal_poll *poll, const struct pal_config *config)
     poll->events_max = config->events_max ? config->events_max : EVENTS_DEFAULT;
     poll->leases_per_sock_max = config->leases_per_sock_max ? config->leases_per_sock_max : UINT16_MAX;
     poll->events = pal__alloc(poll->events_max * sizeof *poll->events, sizeof *poll->events);
-    error = poll->events
-                ? pal__lease_pool_open(&poll->leases, config->lease_count ? config->lease_count : LEASES_DEFAULT,
-                                       config->lease_size ? config->lease_size : LEASE_SIZE_DEFAULT, number)
-                : PAL_ENOMEM;
-    if (error) {
-        poll->leases.number = number;
+    if (!poll->events)
+        return PAL_ENOMEM;
+    return pal__lease_pool_open(&poll->leases, config->lease_count ? config->lease_count : LEASES_DEFAULT,
+                                config->lease_size ? config->lease_size : LEASE_SIZE_DEFAULT, number);
+}
+
+int pal__poll_begin(pal_poll *poll, uint32_t number, const struct pal_config *config)
+{
+    static const struct pal_config defaults;
+    const size_t kept = offsetof(struct pal_poll, events); /* .owner, which others may be reading */
+    _Static_assert(offsetof(struct pal_poll, owner) == 0, "the owner comes first");
+    memset((char *)poll + kept, 0, sizeof *poll - kept);
+    atomic_store(&polls[number], poll);
+    int error = begin(poll, number, config ? config : &defaults);
+    poll->leases.number = number;
+    if (error)
         pal__poll_end(poll);
-    }
     return error;
 }
 
@@ -92,8 +97,10 @@ void pal__poll_end(pal_poll *poll)
     pal__lease_pool_close(&poll->leases);
     pal__free(poll->events, poll->events_max * sizeof *poll->events);
     poll->events = NULL;
-    atomic_store(poll->owner, POLL_UNCLAIMED);
+    if (poll->owner)
+        atomic_store(poll->owner, POLL_UNCLAIMED);
     atomic_store(&polls[number], NULL);
+    atomic_store(&numbers_taken[number], false);
 }
 
 int pal__poll_idle(const pal_poll *poll)

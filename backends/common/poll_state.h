@@ -84,8 +84,14 @@ static inline bool poll_inherited(const pal_poll *poll)
     return atomic_load_explicit(poll->owner, memory_order_relaxed) == NULL;
 }
 
-/* Takes a number and the memory of an open poll; undone by pal__poll_end. PAL_EINVAL, PAL_ENOBUFS, PAL_ENOMEM. */
-int pal__poll_begin(pal_poll *poll, const struct pal_config *config);
+/* A number for a poll: the waiting backend keeps its polls in an array that is never freed, as another thread that
+ * closes or moves an idle socket may look at the owner of the poll that it had joined, just while that poll is closed.
+ * PAL_ENOBUFS. */
+int pal__poll_reserve(uint32_t *number);
+
+/* Begins the poll of a reserved number; undone, number and all, by pal__poll_end and by failure. PAL_EINVAL,
+ * PAL_ENOMEM. */
+int pal__poll_begin(pal_poll *poll, uint32_t number, const struct pal_config *config);
 void pal__poll_end(pal_poll *poll);
 
 /* 0, or PAL_EBUSY with its reason, if the poll may not be closed now. */

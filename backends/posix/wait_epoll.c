@@ -33,6 +33,8 @@ struct epoll_poll {
     struct epoll_event *found; /* events_max entries, filled by the kernel */
 };
 
+static struct epoll_poll polls[POLLS_MAX]; /* by number; see pal__poll_reserve */
+
 static struct epoll_poll *epoll_of(pal_poll *poll)
 {
     return (struct epoll_poll *)poll;
@@ -311,22 +313,21 @@ static void release(struct epoll_poll *poll)
         sys_close(poll->wake);
     pal__free(poll->found, poll->base.events_max * sizeof *poll->found);
     pal__poll_end(&poll->base);
-    pal__free(poll, sizeof *poll);
 }
 
 int pal__k_poll_open(pal_poll **out, const struct pal_config *config)
 {
     if (!out)
         return pal__refuse(PAL_EINVAL, "pal_poll_open needs room for the poll");
-    struct epoll_poll *poll = pal__alloc(sizeof *poll, _Alignof(struct epoll_poll));
-    if (!poll)
-        return PAL_ENOMEM;
-    *poll = (struct epoll_poll){.set = -1, .wake = -1};
-    int error = pal__poll_begin(&poll->base, config);
-    if (error) {
-        pal__free(poll, sizeof *poll);
+    uint32_t number;
+    int error = pal__poll_reserve(&number);
+    if (error)
         return error;
-    }
+    struct epoll_poll *poll = &polls[number];
+    poll->set = poll->wake = -1;
+    poll->found = NULL;
+    if ((error = pal__poll_begin(&poll->base, number, config)))
+        return error;
     has_pwait2();
     poll->found = pal__alloc(poll->base.events_max * sizeof *poll->found, _Alignof(struct epoll_event));
     long set = CHECKED(epoll_create1(EPOLL_CLOEXEC)), wake = CHECKED(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));

@@ -25,6 +25,8 @@ struct poll_poll {
     int wake_write;
 };
 
+static struct poll_poll polls[POLLS_MAX]; /* by number; see pal__poll_reserve */
+
 static struct poll_poll *poll_of(pal_poll *poll)
 {
     return (struct poll_poll *)poll;
@@ -195,7 +197,6 @@ static void release(struct poll_poll *poll)
     pal__free(poll->set, poll->capacity * sizeof *poll->set);
     pal__free(poll->numbers, poll->capacity * sizeof *poll->numbers);
     pal__poll_end(&poll->base);
-    pal__free(poll, sizeof *poll);
 }
 
 static int open_set(struct poll_poll *poll)
@@ -220,15 +221,17 @@ int pal__k_poll_open(pal_poll **out, const struct pal_config *config)
 {
     if (!out)
         return pal__refuse(PAL_EINVAL, "pal_poll_open needs room for the poll");
-    struct poll_poll *poll = pal__alloc(sizeof *poll, _Alignof(struct poll_poll));
-    if (!poll)
-        return PAL_ENOMEM;
-    *poll = (struct poll_poll){.wake_write = -1};
-    int error = pal__poll_begin(&poll->base, config);
-    if (error) {
-        pal__free(poll, sizeof *poll);
+    uint32_t number;
+    int error = pal__poll_reserve(&number);
+    if (error)
         return error;
-    }
+    struct poll_poll *poll = &polls[number];
+    poll->set = NULL;
+    poll->numbers = NULL;
+    poll->count = poll->first = 0;
+    poll->wake_write = -1;
+    if ((error = pal__poll_begin(&poll->base, number, config)))
+        return error;
     if ((error = open_set(poll))) {
         release(poll);
         return error;
