@@ -491,10 +491,8 @@ void pal__machine_ready(pal_poll *poll, struct slot *slot, uint32_t ready, uint3
     uint32_t want = slot_want(slot), bits = ready;
     if (ready & (PAL_ERR | PAL_HUP))
         bits |= want & SLOT_WAITABLE; /* rule 9: they imply every watched bit */
-    uint32_t shown = bits & want & ((slot->interest & SLOT_WAITABLE) | PAL_ERR | PAL_HUP);
-    shown |= slot->interest && want ? ready & (PAL_ERR | PAL_HUP) : 0;
-    if (!(slot->interest & want))
-        shown = 0;
+    uint32_t watched = slot->interest & want & SLOT_WAITABLE;
+    uint32_t shown = watched ? bits & (watched | PAL_ERR | PAL_HUP) : 0;
     bool watch_first = poll->turn;
     if (shown && watch_first) {
         ready_watch(poll, slot, shown);

@@ -99,9 +99,8 @@ void pal__k_signal_forget(const pal_poll *poll);
 /* What close and release ask first: PAL_EBUSY while somebody waits for the socket; 0, and its poll has let go of it. */
 int pal__k_retire(struct slot *slot);
 
-/* Used across files. hold takes a slot for a descriptor, which stays the caller's on failure; hold_new and hold_two
- * close theirs, being new. flags: SLOT_*. PAL_ENOBUFS. */
-int pal__k_hold(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out);
+/* Used across files: a handle for each new descriptor, which is closed when there is none. flags: SLOT_*. PAL_ENOBUFS.
+ */
 int pal__k_hold_new(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out);
 int pal__k_hold_two(const int fds[2], uint32_t flags, uint8_t family, uint8_t type, pal_sock out[2]);
 

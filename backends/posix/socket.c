@@ -31,20 +31,14 @@ static int no_handle(void)
     return pal__refuse(PAL_ENOBUFS, "socks_max handles are open: close some, or raise socks_max in pal_setup");
 }
 
-int pal__k_hold(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out)
-{
-    if (!pal__slot_reserve())
-        return no_handle();
-    *out = slot_handle(pal__slot_begin(fd, flags, family, type));
-    return 0;
-}
-
 int pal__k_hold_new(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out)
 {
-    int error = pal__k_hold(fd, flags, family, type, out);
-    if (error)
+    if (!pal__slot_reserve()) {
         sys_close(fd);
-    return error;
+        return no_handle();
+    }
+    *out = slot_handle(pal__slot_begin(fd, flags, family, type));
+    return 0;
 }
 
 int pal__k_hold_two(const int fds[2], uint32_t flags, uint8_t family, uint8_t type, pal_sock out[2])
