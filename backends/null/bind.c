@@ -378,3 +378,8 @@ void pal_context_switch(struct pal_context *from, struct pal_context *to)
 {
     pal__null_stop(__func__);
 }
+
+void pal_context_forget(struct pal_context *context)
+{
+    pal__null_stop(__func__);
+}

@@ -1,5 +1,6 @@
 /* bind.c: where the kernel is the whole backend, its internal names become the seam's. Every wait target links this
  * file; a card or the simulator has a bind.c of its own (decision 0007). What each function does is said in pal/. */
+#include "../common/context.h"
 #include "../common/machine.h"
 #include "../common/refusal.h"
 #include "deadline.h"
@@ -278,4 +279,21 @@ void pal_lease_release(pal_poll *poll, const struct pal_lease *leases, int count
 int pal_signal_watch(pal_poll *poll, int signal_number, uint64_t data)
 {
     return pal__k_signal_watch(poll, signal_number, data);
+}
+
+/* ---- context.h ---- */
+
+int pal_context_make(struct pal_context *out, void *stack, size_t size, void (*function)(void *), void *arg)
+{
+    return pal__context_make(out, stack, size, function, arg);
+}
+
+void pal_context_switch(struct pal_context *from, struct pal_context *to)
+{
+    pal__context_switch(from, to);
+}
+
+void pal_context_forget(struct pal_context *context)
+{
+    pal__context_forget(context);
 }

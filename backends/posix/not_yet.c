@@ -123,17 +123,3 @@ int pal_mremap(void **address, size_t old_size, size_t new_size)
     (void)address, (void)old_size, (void)new_size;
     return not_yet();
 }
-
-/* ---- context.h ---- */
-
-int pal_context_make(struct pal_context *out, void *stack, size_t size, void (*function)(void *), void *arg)
-{
-    (void)out, (void)stack, (void)size, (void)function, (void)arg;
-    return not_yet();
-}
-
-void pal_context_switch(struct pal_context *from, struct pal_context *to)
-{
-    (void)from, (void)to;
-    pal_fatal("pal_context_switch without a context: pal_context_make refused");
-}

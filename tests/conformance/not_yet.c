@@ -61,19 +61,6 @@ Test(not_yet, memory_maps)
     expect_not_yet(pal_mremap(&address, 4096, 8192));
 }
 
-static void never_run(void *arg)
-{
-    (void)arg;
-}
-
-Test(not_yet, contexts)
-{
-    static char stack[65536];
-    struct pal_context context;
-
-    expect_not_yet(pal_context_make(&context, stack, sizeof(stack), never_run, NULL));
-}
-
 Test(not_yet, signal_masks_and_timers)
 {
     uint64_t set = 0;
