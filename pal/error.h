@@ -19,6 +19,7 @@ extern "C" {
     X(EIO, 5, "input/output error")                                                                                    \
     X(ENXIO, 6, "no such device or address")                                                                           \
     X(E2BIG, 7, "argument list too long")                                                                              \
+    X(ENOEXEC, 8, "not an executable format")                                                                          \
     X(EBADF, 9, "handle is stale, closed or of the wrong kind")                                                        \
     X(ECHILD, 10, "no such child")                                                                                     \
     X(EAGAIN, 11, "not now: the call would have to wait")                                                              \
@@ -35,6 +36,7 @@ extern "C" {
     X(ENFILE, 23, "the system's descriptor table is full")                                                             \
     X(EMFILE, 24, "the process's descriptor limit is reached")                                                         \
     X(ENOTTY, 25, "not a terminal")                                                                                    \
+    X(ETXTBSY, 26, "the program's file is open for writing")                                                           \
     X(EFBIG, 27, "file too large")                                                                                     \
     X(ENOSPC, 28, "no space left on device")                                                                           \
     X(ESPIPE, 29, "cannot seek")                                                                                       \

@@ -29,7 +29,8 @@ struct pal_setup {
     uint32_t flags;       /* PAL_SETUP_* */
     uint32_t socks_max;   /* handles open at once; 0: as many as the backend can (pal_info) */
     uint32_t polls_max;   /* 0: 64 */
-    uint32_t workers_max; /* worker threads; 0: none, and what needs one is PAL_ENOWORKER (rule 15) */
+    uint32_t workers_max; /* worker threads, at most 256, started when first needed; 0: none, and what needs one is
+                           * PAL_ENOWORKER (rule 15) */
     uint32_t cpu;         /* 1 + the CPU to pin the calling thread to; 0: not pinned */
     uint32_t reserved32;
     const struct pal_allocator *allocator; /* copied; NULL: the C library's */
@@ -39,8 +40,9 @@ struct pal_setup {
 
 /* Fixes the capacities, once, before every other call of the seam but pal_backend_info; optional (NULL or no call: the
  * defaults). All that it is given is copied. PAL_EBUSY: the seam is in use already. PAL_EINVAL: a value out of range,
- * pal_reason says which. PAL_EPERM: the limit or the CPU was refused; the rest took effect. Not thread-safe: the main
- * thread calls it first. 0 calls, +2 for the limit, +1 to pin. */
+ * pal_reason says which. PAL_ENOMEM: for workers; nothing took effect. PAL_EPERM: the limit or the CPU was refused; the
+ * rest took effect. Not thread-safe: the main thread calls it first. 0 calls, +2 for workers, +2 for the limit, +1 to
+ * pin. */
 int pal_setup(const struct pal_setup *setup);
 
 /* What the linked backend can do. */
@@ -54,10 +56,20 @@ enum {
     PAL_CAP_WATCH_FILE = 0x0040,
     PAL_CAP_EDGE = 0x0080,    /* PAL_EDGE */
     PAL_CAP_NS_WAIT = 0x0100, /* deadlines are kept to the nanosecond; without: milliseconds, rounded up */
-    PAL_CAP_TX_COMPLETION = 0x0200,
-    PAL_CAP_PASS_SOCKS = 0x0400,   /* PAL_META_SOCKS */
-    PAL_CAP_VIRTUAL_TIME = 0x0800, /* time jumps to the next event (rule 19) */
-    PAL_CAP_BLOCKING = 0x1000      /* PAL_MSG_WAIT */
+    PAL_CAP_TX_COMPLETION = 0x0200, /* PAL_SO_ZEROCOPY: sends without a copy, and notice when they are done */
+    PAL_CAP_PASS_SOCKS = 0x0400,    /* PAL_META_SOCKS */
+    PAL_CAP_VIRTUAL_TIME = 0x0800,  /* time jumps to the next event (rule 19) */
+    PAL_CAP_BLOCKING = 0x1000,      /* PAL_MSG_WAIT */
+    PAL_CAP_STAMPS = 0x2000,        /* PAL_SO_TIMESTAMPING: times of receiving and sending; the card's where it can */
+    PAL_CAP_BUSY_POLL = 0x4000,     /* PAL_SO_BUSY_POLL: the kernel looks at the card's queue itself */
+    PAL_CAP_PREFER_BUSY_POLL = 0x8000, /* PAL_SO_PREFER_BUSY_POLL, PAL_SO_BUSY_POLL_BUDGET */
+    PAL_CAP_GSO = 0x10000,             /* PAL_SO_GSO, PAL_META_GSO of what is sent: one call, many datagrams */
+    PAL_CAP_GRO = 0x20000,             /* PAL_SO_GRO, PAL_META_GSO of what is received */
+    PAL_CAP_QUICKACK = 0x40000,        /* PAL_SO_QUICKACK, PAL_SO_QUICKACK_ALWAYS */
+    PAL_CAP_USER_TIMEOUT = 0x80000,    /* PAL_SO_USER_TIMEOUT */
+    PAL_CAP_INCOMING_CPU = 0x100000,   /* PAL_SO_INCOMING_CPU */
+    PAL_CAP_SENDFILE = 0x200000,       /* PAL_OP_SENDFILE */
+    PAL_CAP_WATCH_CHILD = 0x400000     /* pal_proc_watch */
 };
 enum { PAL_ABI = 1 };
 
@@ -75,7 +87,7 @@ enum {
     PAL_INFO_CPU_COUNT = 1, /* CPUs this process may run on */
     PAL_INFO_PAGE_SIZE,     /* bytes */
     PAL_INFO_SOCKS_MAX,     /* handles open at once */
-    PAL_INFO_SOCKS_OPEN,    /* now: a leak shows here */
+    PAL_INFO_SOCKS_OPEN,    /* now, of sockets, files and children: a leak shows here */
     PAL_INFO_NATIVE_MAX,    /* descriptor limit of this process */
     PAL_INFO_PROCESS_ID
 };

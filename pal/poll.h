@@ -19,8 +19,31 @@ struct pal_config {
     uint32_t lease_size;          /* bytes of each, 64 to 16 Mi; 0: 65536 */
     uint32_t leases_per_sock_max; /* lent through one socket at once; 0: no limit but lease_count */
     uint32_t flags;               /* 0 */
-    uint32_t reserved32;
-    uint64_t reserved[8];
+    uint32_t idle;                /* PAL_IDLE_*: what a wait does while there is nothing */
+    uint64_t spin_ns;             /* BACKOFF: how long to spin after the last event before sleeping; 0: 50 us */
+    uint64_t reserved[7];
+};
+
+/* What a wait does while nothing is ready and its deadline is ahead. */
+enum {
+    PAL_IDLE_BLOCK,   /* sleeps in the kernel */
+    PAL_IDLE_BACKOFF, /* looks again and again for spin_ns since the last event, then sleeps */
+    PAL_IDLE_SPIN     /* looks again and again: a core for the shortest way */
+};
+
+/* How a poll idles, for PAL_CTL_IDLE. */
+struct pal_idle {
+    uint32_t strategy; /* PAL_IDLE_* */
+    uint32_t reserved;
+    uint64_t spin_ns; /* as in struct pal_config */
+};
+
+/* What PAL_OP_WORK runs, on a worker thread, where all signals are blocked but those of its own faults. It may call
+ * what is for any thread. It should not wait for another job: all workers may be waiting. In a child that it forks it
+ * must not return. Read when it is submitted: it need not outlive that. */
+struct pal_work {
+    int32_t (*function)(void *argument); /* its result is the op's */
+    void *argument;
 };
 
 /* Opens a poll; config NULL is all defaults. All memory is taken here (a page of a lease is touched when first lent).
@@ -65,21 +88,29 @@ int pal_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data);
  * rule 18). 0: pending, one PAL_EV_OP will come. < 0: never started. RECV, ACCEPT and RECV_MSG are not tried first
  * unless flagged PAL_OP_TRY; SEND, SEND_MSG, SEND_LEASE and CONNECT are.
  * PAL_EBADF; PAL_EBUSY: the socket's reader (writer) is taken, or another poll has it; PAL_EINVAL: no such kind, NULL
- * where memory is needed; PAL_ENOTSUP; PAL_ENOWORKER. An op that is out already asserts (rule 5). Readiness backends:
- * the try's calls, plus 1 when the kernel's set has to grow. */
+ * where memory is needed; PAL_ENOTSUP; PAL_ENOWORKER: workers_max is 0; PAL_ENOBUFS: 1024 jobs wait for workers, run or
+ * are done and not seen yet; PAL_EAGAIN: there is no worker and the system has no room for a thread; PAL_ENOMEM: for a
+ * RESOLVE. An op that is out already asserts (rule 5). Readiness backends: the try's calls, plus 1 when the kernel's
+ * set has to grow; for a worker 1 if it sleeps, and its start when it is first needed. Only RESOLVE allocates. */
 int pal_submit(pal_poll *poll, struct pal_op *op);
 
 /* Asks a pending op to end: its event still comes, once, with its true result or PAL_ECANCELED; a SEND that has moved
  * bytes yields their number; of a SEND_LEASE, the lease that went in part has advanced. A socket whose CONNECT was
- * cancelled is good for close only. 0, also when the op is idle or done. No call. */
+ * cancelled is good for close only. RESOLVE ends at once, and so do READ, WRITE, SYNC and WORK that have not begun;
+ * once begun these run to their end. 0, also when the op is idle or done. No call. */
 int pal_cancel(pal_poll *poll, struct pal_op *op);
 
 /* Pushes what was held back (changes, submits, closes, transmit bursts) without waiting. Readiness
  * backends: no call. */
 int pal_flush(pal_poll *poll);
 
-/* The one door for what only some backends have: simulator and card controls, statistics, packet taps. The keys are in
- * docs/backends.md. PAL_ENOTSUP elsewhere. poll may be NULL where a key says so. */
+enum {
+    PAL_CTL_IDLE = 1 /* set: struct pal_idle. From the next wait on */
+};
+
+/* The one door for how a poll runs, and for what only some backends have: simulator and card controls, statistics,
+ * packet taps. The keys are above and in docs/backends.md. PAL_ENOTSUP: this backend has no such key; PAL_EINVAL: wrong
+ * size or value. Owner's thread. poll may be NULL where a key says so. */
 int pal_ctl(pal_poll *poll, int key, void *value, size_t size);
 
 #ifdef __cplusplus

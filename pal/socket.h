@@ -66,12 +66,13 @@ int pal_sock_accept(pal_sock sock, pal_sock *out, struct pal_addr *addr);
 
 /* Bytes received, at most size; 0: end of stream (or an empty datagram, or size 0). PAL_EAGAIN: none now.
  * flags: PAL_MSG_PEEK, OOB, TRUNC, WAIT, ERRQUEUE. PAL_ECONNRESET, PAL_ECONNREFUSED (datagram: an earlier one bounced),
- * PAL_ENOTCONN, PAL_EFAULT. Leases already received for this socket are drained first. 1 call. */
+ * PAL_ENOTCONN, PAL_EFAULT. Leases already received for this socket are drained first. 1 call (2:
+ * PAL_SO_QUICKACK_ALWAYS). */
 int32_t pal_sock_recv(pal_sock sock, void *buffer, size_t size, uint32_t flags);
 
-/* Bytes taken, possibly fewer than size. PAL_EAGAIN: none now. flags: PAL_MSG_OOB, MORE, DONTROUTE, EOR, WAIT.
- * PAL_EPIPE, PAL_ECONNRESET, PAL_ENOTCONN, PAL_EMSGSIZE, PAL_ENOBUFS, PAL_EDESTADDRREQ, PAL_EFAULT. 1 call (a pipe on
- * an old kernel: 5). */
+/* Bytes taken, possibly fewer than size. PAL_EAGAIN: none now. flags: PAL_MSG_OOB, MORE, DONTROUTE, EOR, WAIT, ZEROCOPY
+ * (PAL_SO_ZEROCOPY). PAL_EPIPE, PAL_ECONNRESET, PAL_ENOTCONN, PAL_EMSGSIZE, PAL_ENOBUFS, PAL_EDESTADDRREQ, PAL_EFAULT.
+ * 1 call (a pipe on an old kernel: 4). */
 int32_t pal_sock_send(pal_sock sock, const void *data, size_t size, uint32_t flags);
 
 /* Receives up to count messages (a stream: one): how many, each described in its pal_msg. An error that strikes after

@@ -1,12 +1,22 @@
 /* machine.c: interest, ops and starvation of sockets that are waited for by readiness. See machine.h. */
 #include "machine.h"
 
+#include "op.h"
 #include "refusal.h"
-#include <pal/socket.h>
+#include "workers.h"
 
 enum { OP_IDLE, OP_PENDING, OP_FINISHED }; /* pal_op.state */
+enum { OP_CHILD = 0x80 };                  /* pal_op.kind of a child's own op: ends with PAL_EV_CHILD */
 
 /* ---- joining a poll ---- */
+
+/* In a child of fork what waits for the slot on a poll of the parent's is dead. */
+static void outlive_fork(struct slot *slot)
+{
+    pal_poll *poll = slot_poll(slot);
+    if (UNLIKELY(poll && poll_inherited(poll)))
+        slot_abandon(slot);
+}
 
 /* Rule 6: a socket waits on one poll. Idle, it may move. */
 static int join(pal_poll *poll, struct slot *slot)
@@ -15,9 +25,7 @@ static int join(pal_poll *poll, struct slot *slot)
     if (LIKELY(other == poll))
         return 0;
     if (UNLIKELY(other)) {
-        if (poll_inherited(other))
-            slot_abandon(slot);
-        else if (slot_busy(slot))
+        if (slot_busy(slot))
             return pal__refuse(PAL_EBUSY, "another poll waits for this socket: unwatch it there first");
     }
     slot->armed = 0;                                   /* a set that it was in drops it when it fires there */
@@ -76,7 +84,7 @@ static void leave_starved(pal_poll *poll, struct slot *slot)
     slot_set_link(&pal__slots[before], next);
 }
 
-static void set_interest(pal_poll *poll, struct slot *slot, uint32_t interest, uint64_t data)
+static inline void set_interest(pal_poll *poll, struct slot *slot, uint32_t interest, uint64_t data)
 {
     if (!slot->interest != !interest)
         poll->watched += interest ? 1u : UINT32_MAX;
@@ -125,6 +133,8 @@ int pal__machine_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_
         return pal__refuse(PAL_EBADF, NULL);
     if (UNLIKELY(interest & ~(uint32_t)(PAL_IN | PAL_OUT) && (error = check_interest(slot, interest, allowed))))
         return error;
+    if (slot_poll(slot) != poll)
+        outlive_fork(slot);
     if (UNLIKELY(taken_by_op(slot, interest)))
         return pal__refuse(PAL_EBUSY, "an op reads or writes this socket already");
     if (slot_poll(slot) != poll) {
@@ -157,9 +167,12 @@ static void stir(struct slot *slot)
             pal__machine_retry(poll);
         return;
     }
-    atomic_store(&poll->stirred, true);
-    if (atomic_fetch_or(&poll->wake_bits, WAKE_DUE) == 0 && (atomic_load(&poll->asleep) || poll->nested))
-        pal__wait_rouse(poll);
+    lock_acquire(&poll->door);
+    if (slot_poll(slot) == poll) { /* else it is idle, or another's, and this one may be closed */
+        atomic_store(&poll->stirred, true);
+        poll_notify(poll, WAKE_DUE);
+    }
+    lock_release(&poll->door);
 }
 
 void pal__machine_stirred(struct slot *slot)
@@ -197,142 +210,6 @@ static void update_stirred(pal_poll *poll)
 
 /* ---- ops ---- */
 
-static bool writes(uint8_t kind)
-{
-    return kind == PAL_OP_SEND || kind == PAL_OP_SEND_MSG || kind == PAL_OP_SEND_LEASE || kind == PAL_OP_CONNECT;
-}
-
-/* What a sending op is to move: bytes, messages or leases. */
-static uint64_t goal(const struct pal_op *op)
-{
-    return op->kind == PAL_OP_SEND && op->size > PAL_IO_MAX ? PAL_IO_MAX : op->size;
-}
-
-/* Its progress: priv[1] counts what has been moved. */
-static int32_t moved(struct pal_op *op, int32_t result)
-{
-    if (result < 0)
-        return result != PAL_EAGAIN && op->priv[1] ? (int32_t)op->priv[1] : result;
-    op->priv[1] += (uint32_t)result;
-    return op->priv[1] == goal(op) ? (int32_t)op->priv[1] : PAL_EAGAIN;
-}
-
-static int32_t attempt_connect(struct slot *slot, struct pal_op *op)
-{
-    if (!(slot_flags(slot) & SLOT_CONNECTING))
-        return pal_sock_connect(op->sock, (const struct pal_addr *)op->aux);
-    int32_t outcome = 0;
-    size_t size = sizeof outcome;
-    int error = pal_sock_get(op->sock, PAL_SO_ERROR, &outcome, &size);
-    if (!error && !outcome)
-        slot_clear(slot, SLOT_CONNECTING);
-    return error ? error : outcome;
-}
-
-/* The next message of a SEND_MSG op on a stream, from where the last try left it: priv[2] bytes of it have been moved,
- * which msg->size says as well. What rides along (handles, metadata) went with its first byte. */
-static int32_t send_message(struct pal_op *op, struct pal_msg *msg)
-{
-    struct pal_iov iov[PAL_IOV_MAX];
-    struct pal_msg rest = *msg;
-    uint64_t skip = op->priv[2], left = 0;
-    rest.iov = iov;
-    rest.iov_count = 0;
-    if (msg->iov_count > PAL_IOV_MAX || (msg->iov_count && !msg->iov))
-        return pal__refuse(PAL_EINVAL, "a message has at most PAL_IOV_MAX pieces");
-    for (uint32_t i = 0; i < msg->iov_count; i++) {
-        uint64_t cut = skip < msg->iov[i].size ? skip : msg->iov[i].size;
-        skip -= cut;
-        iov[rest.iov_count++] = (struct pal_iov){(char *)msg->iov[i].data + cut, (size_t)(msg->iov[i].size - cut)};
-        left += msg->iov[i].size - cut;
-    }
-    if (op->priv[2]) {
-        rest.want = 0;
-        rest.raw_size = 0;
-    }
-    int32_t result = pal_sock_send_msgs(op->sock, &rest, 1, 0);
-    if (result < 0)
-        return result;
-    op->priv[2] += (uint32_t)rest.size;
-    msg->size = (int32_t)op->priv[2];
-    if ((uint64_t)rest.size < left)
-        return PAL_EAGAIN;
-    op->priv[2] = 0;
-    return 1;
-}
-
-/* A stream takes messages one by one, each whole before the next; others take what the kernel takes of a batch. */
-static int32_t send_messages(const struct slot *slot, struct pal_op *op)
-{
-    struct pal_msg *msgs = (struct pal_msg *)op->aux;
-    if (slot->type != PAL_SOCK_STREAM)
-        return moved(op, pal_sock_send_msgs(op->sock, msgs + op->priv[1], (int)(op->size - op->priv[1]), 0));
-    while (op->priv[1] < op->size) {
-        int32_t result = send_message(op, &msgs[op->priv[1]]);
-        if (result < 0)
-            return moved(op, result);
-        op->priv[1]++;
-    }
-    return (int32_t)op->size;
-}
-
-/* Tries the op: its result, or what has_to_wait tells. */
-static int32_t attempt(struct slot *slot, struct pal_op *op)
-{
-    uint64_t done = op->priv[1];
-    int count = (int)(goal(op) - done);
-    switch (op->kind) {
-    case PAL_OP_RECV:
-        return pal_sock_recv(op->sock, op->buf, op->size, 0);
-    case PAL_OP_SEND:
-        return moved(op, pal_sock_send(op->sock, (char *)op->buf + done, goal(op) - done, 0));
-    case PAL_OP_ACCEPT:
-        return pal_sock_accept(op->sock, (pal_sock *)op->aux, NULL);
-    case PAL_OP_CONNECT:
-        return attempt_connect(slot, op);
-    case PAL_OP_RECV_MSG:
-        return pal_sock_recv_msgs(op->sock, (struct pal_msg *)op->aux, (int)op->size, 0);
-    case PAL_OP_SEND_MSG:
-        return send_messages(slot, op);
-    default: /* PAL_OP_SEND_LEASE: submit let nothing else in */
-        return moved(op, pal_lease_send(op->sock, (struct pal_lease *)op->buf + done, count));
-    }
-}
-
-/* A full backlog of a unix listener answers connect with PAL_EAGAIN, which no readiness would end: that is a result. */
-static bool has_to_wait(const struct pal_op *op, int32_t result)
-{
-    return result == (op->kind == PAL_OP_CONNECT ? PAL_EINPROGRESS : PAL_EAGAIN);
-}
-
-static int check_op(const struct pal_op *op)
-{
-    switch (op->kind) {
-    case PAL_OP_RECV:
-    case PAL_OP_SEND:
-        return op->buf || op->size == 0 ? 0 : pal__refuse(PAL_EINVAL, "RECV and SEND need a buffer");
-    case PAL_OP_ACCEPT:
-    case PAL_OP_CONNECT:
-        return op->aux ? 0 : pal__refuse(PAL_EINVAL, "ACCEPT needs room for the socket, CONNECT an address, in aux");
-    case PAL_OP_RECV_MSG:
-    case PAL_OP_SEND_MSG:
-    case PAL_OP_SEND_LEASE:
-        if (op->size < 1 || op->size > INT32_MAX || !(op->kind == PAL_OP_SEND_LEASE ? op->buf : op->aux))
-            return pal__refuse(PAL_EINVAL, "message and lease ops need an array and its count in size");
-        return 0;
-    case PAL_OP_SENDFILE:
-        return pal__refuse(PAL_ENOTSUP, "this backend has no sendfile: read the file and send");
-    case PAL_OP_READ:
-    case PAL_OP_WRITE:
-    case PAL_OP_SYNC:
-    case PAL_OP_RESOLVE:
-    case PAL_OP_WORK:
-        return pal__refuse(PAL_ENOWORKER, "file, resolve and work ops need worker threads (workers_max in pal_setup)");
-    default:
-        return pal__refuse(PAL_EINVAL, "no such kind of op");
-    }
-}
-
 /* Rule 6 for ops. */
 static int check_side(const struct slot *slot, bool writer)
 {
@@ -349,25 +226,42 @@ static void pend(struct slot *slot, struct pal_op *op, bool writer)
         slot->reader = op;
 }
 
+static void sent_out(pal_poll *poll, struct pal_op *op)
+{
+    op->state = OP_PENDING;
+    poll->pending++;
+}
+
+static COLD int submit_work(pal_poll *poll, struct pal_op *op)
+{
+    int error = pal__work_submit(poll, op);
+    if (!error)
+        sent_out(poll, op);
+    return error;
+}
+
 int pal__machine_submit(pal_poll *poll, struct pal_op *op)
 {
     int error = poll_enter(poll);
     if (UNLIKELY(error))
         return error;
     RULE(5, op->state == OP_IDLE, "an op is submitted that is out already");
-    if (UNLIKELY((error = check_op(op))))
+    if (UNLIKELY(op->kind >= PAL_OP_READ && op->kind <= PAL_OP_WORK))
+        return submit_work(poll, op);
+    if (UNLIKELY((error = pal__op_check(op))))
         return error;
     struct slot *slot = slot_of(op->sock);
     if (UNLIKELY(!slot))
         return pal__refuse(PAL_EBADF, NULL);
-    bool writer = writes(op->kind);
+    bool writer = op_writes(op);
+    outlive_fork(slot);
     if (UNLIKELY((error = check_side(slot, writer)) || (error = join(poll, slot))))
         return error;
     op->priv[1] = op->priv[2] = 0;
     bool connecting = op->kind == PAL_OP_CONNECT && slot_flags(slot) & SLOT_CONNECTING; /* readiness has to tell */
     if ((writer || op->flags & PAL_OP_TRY) && !connecting) {
-        int32_t result = attempt(slot, op);
-        if (!has_to_wait(op, result)) {
+        int32_t result = pal__op_attempt(slot, op);
+        if (!op_has_to_wait(op, result)) {
             op->result = result;
             return 1;
         }
@@ -380,9 +274,27 @@ int pal__machine_submit(pal_poll *poll, struct pal_op *op)
         op->result = (int32_t)op->priv[1]; /* bytes have left: that must not be lost */
         return 1;
     }
-    op->state = OP_PENDING;
-    poll->pending++;
+    sent_out(poll, op);
     return 0;
+}
+
+void pal__machine_finish(pal_poll *poll, struct pal_op *op, int32_t result)
+{
+    RULE(4, op->state == OP_PENDING, "an op ends that is not out");
+    op->state = OP_FINISHED;
+    op->result = result;
+    op->priv[0] = 0;
+    if (poll->finished)
+        poll->finished_last->priv[0] = (uintptr_t)op;
+    else
+        poll->finished = op;
+    poll->finished_last = op;
+}
+
+static void finish_cancelled(pal_poll *poll, struct pal_op *op, int32_t result)
+{
+    pal__machine_finish(poll, op, result);
+    poll_due(poll);
 }
 
 int pal__machine_cancel(pal_poll *poll, struct pal_op *op)
@@ -392,6 +304,11 @@ int pal__machine_cancel(pal_poll *poll, struct pal_op *op)
         return error;
     if (op->state != OP_PENDING)
         return 0;
+    if (op->kind >= PAL_OP_READ) {
+        if (pal__work_cancel(poll, op))
+            finish_cancelled(poll, op, PAL_ECANCELED);
+        return 0;
+    }
     struct slot *slot = slot_of(op->sock);
     RULE(7, slot, "a socket was closed under its op");
     RULE(6, slot_poll(slot) == poll, "an op is cancelled on another poll than its own");
@@ -401,15 +318,7 @@ int pal__machine_cancel(pal_poll *poll, struct pal_op *op)
     if (op->kind == PAL_OP_CONNECT)
         slot_set(slot, SLOT_FAILED);
     pal__wait_update(poll, slot, slot_want(slot));
-    op->state = OP_FINISHED;
-    op->result = writer && op->priv[1] ? (int32_t)op->priv[1] : PAL_ECANCELED;
-    op->priv[0] = 0;
-    if (poll->finished)
-        poll->finished_last->priv[0] = (uintptr_t)op;
-    else
-        poll->finished = op;
-    poll->finished_last = op;
-    poll_due(poll);
+    finish_cancelled(poll, op, writer && op->priv[1] ? (int32_t)op->priv[1] : PAL_ECANCELED);
     return 0;
 }
 
@@ -417,19 +326,72 @@ static void emit_op(pal_poll *poll, struct pal_op *op)
 {
     op->state = OP_IDLE;
     poll->pending--;
-    emit(poll, PAL_EV_OP, op->data, op->result, op->kind);
+    if (op->kind == OP_CHILD)
+        emit(poll, PAL_EV_CHILD, op->data, op->result, 0);
+    else
+        emit(poll, PAL_EV_OP, op->data, op->result, op->kind);
 }
 
 /* Runs the pending op of one side; true when it has finished and its event is written. */
 static bool run(pal_poll *poll, struct slot *slot, struct pal_op *op, bool writer)
 {
-    int32_t result = attempt(slot, op);
-    if (has_to_wait(op, result))
-        return false;
+    int32_t result = 0;
+    if (op->kind == OP_CHILD) {
+        if (!pal__child_ended(slot, &result))
+            return false;
+        slot->event = poll->next_number;
+    } else {
+        result = pal__op_attempt(slot, op);
+        if (op_has_to_wait(op, result))
+            return false;
+    }
     pend(slot, NULL, writer);
     op->result = result;
     emit_op(poll, op);
     return true;
+}
+
+/* ---- children ---- */
+
+int pal__machine_await_child(pal_poll *poll, struct slot *slot, struct pal_op *op, uint64_t data)
+{
+    int error = poll_enter(poll);
+    if (error)
+        return error;
+    outlive_fork(slot);
+    if (slot->reader)
+        return pal__refuse(PAL_EBUSY, "this child is watched already");
+    if ((error = join(poll, slot)))
+        return error;
+    *op = (struct pal_op){.sock = slot_handle(slot), .data = data, .kind = OP_CHILD};
+    pend(slot, op, false);
+    if ((error = pal__wait_update(poll, slot, slot_want(slot)))) {
+        pend(slot, NULL, false);
+        return pal__failed(error);
+    }
+    sent_out(poll, op);
+    return 0;
+}
+
+int pal__machine_forget_child(struct slot *slot, struct pal_op *op)
+{
+    pal_poll *poll = slot_poll(slot);
+    outlive_fork(slot);
+    if (!poll || poll_inherited(poll))
+        return 0;
+    int error = poll_enter(poll);
+    if (error)
+        return error;
+    uint32_t index = slot->event - (poll->next_number - poll->count);
+    if (index < poll->count && poll->events[index].kind == PAL_EV_CHILD)
+        poll->events[index].kind = PAL_EV_NONE;
+    if (slot->reader == op) {
+        pend(slot, NULL, false);
+        op->state = OP_IDLE;
+        poll->pending--;
+        pal__wait_trim(poll, slot);
+    }
+    return 0;
 }
 
 /* ---- the wait's side ---- */
@@ -498,7 +460,10 @@ void pal__machine_ready(pal_poll *poll, struct slot *slot, uint32_t ready, uint3
         ready_watch(poll, slot, shown);
         room--;
     }
-    bool fitted = !(bits & PAL_IN) || ready_op(poll, slot, false, !(ready & (PAL_IN | PAL_HUP)), &room);
+    bool fitted = true;
+    if (UNLIKELY(slot_flags(slot) & SLOT_CONNECTING)) /* the outcome is the CONNECT's: a reader would take it away */
+        fitted = !(bits & PAL_OUT) || ready_op(poll, slot, true, false, &room);
+    fitted &= !(bits & PAL_IN) || ready_op(poll, slot, false, !(ready & (PAL_IN | PAL_HUP)), &room);
     fitted &= !(bits & PAL_OUT) || ready_op(poll, slot, true, !(ready & (PAL_OUT | PAL_HUP)), &room);
     if (shown && !watch_first) {
         if (room)
@@ -567,6 +532,8 @@ void pal__machine_attend(pal_poll *poll, uint32_t count_max)
         update_stirred(poll);
     if (poll->fed)
         rearm_starved(poll);
+    if (atomic_load(&poll->inbox))
+        pal__work_collect(poll);
     while (poll->finished && poll->count < count_max) {
         struct pal_op *op = poll->finished;
         poll->finished = (struct pal_op *)(uintptr_t)op->priv[0];

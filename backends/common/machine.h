@@ -3,7 +3,7 @@
  *
  * Upholds rules 3 to 7, 9, 13 and 18. A slot has at most one reader and one writer, each a watch or an op. An op is
  * pending in its slot, or finished and queued for its event, or idle: pal_op.state says which. Trying goes through the
- * seam's own calls, so the machine serves sockets of any domain. The waiting backend gives the two hooks below. */
+ * seam's own calls, so the machine serves sockets of any domain. The backend gives the hooks below. */
 #ifndef PAL__COMMON_MACHINE_H
 #define PAL__COMMON_MACHINE_H
 
@@ -24,11 +24,28 @@ void pal__wait_forget(pal_poll *poll, struct slot *slot);
 /* A stream socket that is shared may have begun to listen or connect behind our back: is it still SLOT_FRESH? */
 void pal__slot_refresh(struct slot *slot);
 
+/* One try of a SENDFILE op: bytes of file sent from offset on, at most size; 0: the file has ended; PAL_EAGAIN. */
+int32_t pal__slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size);
+
+/* Has the child of this slot ended? 1, and *result says how (struct pal_proc_info), or 0. */
+int pal__child_ended(struct slot *slot, int32_t *result);
+
 /* ---- what pal_watch, pal_submit, pal_cancel are ---- */
 
 int pal__machine_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data, uint32_t allowed);
 int pal__machine_submit(pal_poll *poll, struct pal_op *op);
 int pal__machine_cancel(pal_poll *poll, struct pal_op *op);
+
+/* What pal_proc_watch is. op is the child's own, kept by the backend while it is watched: it waits as the slot's reader
+ * (the slot's descriptor is readable when the child has ended) and ends with a PAL_EV_CHILD. PAL_EBUSY. */
+int pal__machine_await_child(pal_poll *poll, struct slot *slot, struct pal_op *op, uint64_t data);
+
+/* Ends that without a word; an event that the current array holds is struck out. */
+int pal__machine_forget_child(struct slot *slot, struct pal_op *op);
+
+/* Queues the event of an op that a worker has ended: for pal__work_collect, which pal__machine_attend calls before it
+ * writes what is queued. */
+void pal__machine_finish(pal_poll *poll, struct pal_op *op, int32_t result);
 
 /* ---- what a wait calls ---- */
 

@@ -58,13 +58,29 @@ static int check_config(const struct pal_config *config)
     return 0;
 }
 
+int pal__poll_set_idle(pal_poll *poll, uint32_t strategy, uint64_t spin_ns)
+{
+    if (strategy > PAL_IDLE_SPIN)
+        return pal__refuse(PAL_EINVAL, "idle is PAL_IDLE_BLOCK, BACKOFF or SPIN");
+    poll->idle = strategy;
+    poll->spin_ns = spin_ns ? spin_ns : SPIN_NS_DEFAULT;
+    if (strategy == PAL_IDLE_BLOCK)
+        atomic_fetch_and(&poll->wake_bits, ~(uint32_t)WAKE_SPIN);
+    else
+        atomic_fetch_or(&poll->wake_bits, WAKE_SPIN);
+    return 0;
+}
+
 static int begin(pal_poll *poll, uint32_t number, const struct pal_config *config)
 {
     void *_Atomic *cells = pal__owner_cells();
     int error = check_config(config);
     if (error || !cells)
         return error ? error : PAL_ENOMEM;
-    poll->owner = &cells[number];
+    if ((error = pal__poll_set_idle(poll, config->idle, config->spin_ns)))
+        return error;
+    if (!poll->owner) /* else others may be reading it, and it stays what it was */
+        poll->owner = &cells[number];
     atomic_store(poll->owner, POLL_UNCLAIMED);
     atomic_store(&used, true);
     poll->next_number = 1;
@@ -80,7 +96,7 @@ static int begin(pal_poll *poll, uint32_t number, const struct pal_config *confi
 int pal__poll_begin(pal_poll *poll, uint32_t number, const struct pal_config *config)
 {
     static const struct pal_config defaults;
-    const size_t kept = offsetof(struct pal_poll, events); /* .owner, which others may be reading */
+    const size_t kept = offsetof(struct pal_poll, events); /* .owner and .door, which others may be using */
     _Static_assert(offsetof(struct pal_poll, owner) == 0, "the owner comes first");
     memset((char *)poll + kept, 0, sizeof *poll - kept);
     atomic_store(&polls[number], poll);
@@ -97,6 +113,8 @@ void pal__poll_end(pal_poll *poll)
     pal__lease_pool_close(&poll->leases);
     pal__free(poll->events, poll->events_max * sizeof *poll->events);
     poll->events = NULL;
+    if (poll->owner && poll_inherited(poll))
+        atomic_store(&poll->door.state, LOCK_FREE); /* whoever held it is no thread of this process */
     if (poll->owner)
         atomic_store(poll->owner, POLL_UNCLAIMED);
     atomic_store(&polls[number], NULL);
@@ -108,7 +126,7 @@ int pal__poll_idle(const pal_poll *poll)
     if (poll->watched)
         return pal__refuse(PAL_EBUSY, "a socket is still watched by this poll: unwatch it first");
     if (poll->pending)
-        return pal__refuse(PAL_EBUSY, "an op is still out on this poll: cancel it and wait for its event");
+        return pal__refuse(PAL_EBUSY, "an op is still out on this poll, or a child is watched: cancel, unwatch");
     if (leases_out(&poll->leases))
         return pal__refuse(PAL_EBUSY, "a lease of this poll is still lent: release it first");
     return 0;
@@ -126,6 +144,12 @@ void pal__poll_forget_slots(pal_poll *poll)
             slot_abandon(slot);
         atomic_compare_exchange_strong(&slot->poll, &expected, NULL);
     }
+}
+
+void pal__poll_part(pal_poll *poll)
+{
+    lock_acquire(&poll->door);
+    lock_release(&poll->door);
 }
 
 pal_poll *pal__poll_numbered(uint32_t number)

@@ -1,29 +1,36 @@
 /* poll_state.h: what every pal_poll has, whatever it waits with: its owner, its event array, its finished ops, the wake
  * handshake, the starved sockets and the lease pool. A waiting backend embeds it as the first member of its own poll.
  *
- * Upholds rules 1, 8, 11, 12, 13 and 17. Everything here is the owner's thread's, except wake_bits and asleep. */
+ * Upholds rules 1, 8, 11, 12, 13 and 17. Everything here is the owner's thread's, but what is
+ * atomic, and door. */
 #ifndef PAL__COMMON_POLL_STATE_H
 #define PAL__COMMON_POLL_STATE_H
 
 #include "lease_pool.h"
+#include "lock.h"
 #include "rule.h"
 #include "slot.h"
 #include <pal/poll.h>
 
 enum { POLLS_MAX = 512, POLLS_DEFAULT = 64, EVENTS_MIN = 2, EVENTS_DEFAULT = 256, EVENTS_MAX = 65536 };
 
-/* Bits of wake_bits. DUE is the owner's own note: something is to be done before the next wait (finished ops, fed
- * sockets, events that did not fit); so one look before it sleeps covers that and the wakes of others. */
-enum { WAKE_CALLED = 1, WAKE_SIGNAL = 2, WAKE_DUE = 4 };
+/* Bits of wake_bits. DUE: something is to be done before the next wait may sleep (finished ops, a worker's results, fed
+ * sockets, events that did not fit). SPIN stands in the word of a poll that does not simply block, so that one look
+ * before it sleeps covers that too: whoever blocks pays nothing for it. It is nobody's wake. */
+enum { WAKE_CALLED = 1, WAKE_SIGNAL = 2, WAKE_DUE = 4, WAKE_SPIN = 8 };
+
+enum { SPIN_NS_DEFAULT = 50000 };
+struct job; /* a worker's: see workers.c */
 
 struct pal_poll {
     /* Hot: one line for what each wait reads and writes. */
     void *_Atomic *owner;     /* cell in memory that fork wipes: owner's mark, POLL_UNCLAIMED, or NULL: in a child */
+    struct lock door;         /* held by who rouses it without being sure that it stays open: see pal__poll_part */
+    uint32_t turn;            /* which lane goes first when several are due (rule 11) */
     struct pal_event *events; /* the array: events_max entries */
     uint32_t count;           /* entries in use */
     uint32_t next_number;     /* running number of the next event to be written */
     uint32_t events_max;
-    uint32_t turn;       /* which lane goes first when several are due (rule 11) */
     uint32_t wake_event; /* running number of the latest PAL_EV_WAKE: at most one a wait */
     uint64_t now_ns;     /* what pal_poll_now read, if no event was written since; 0: nothing */
     uint32_t now_number; /* next_number when it did */
@@ -38,6 +45,10 @@ struct pal_poll {
     _Atomic bool nested;  /* its descriptor was given out: a foreign loop looks at it instead of a sleeping wait */
     _Atomic bool stirred; /* a watched socket has begun to listen or connect elsewhere: look which */
     bool fed;             /* enough leases are back: re-arm the starved */
+    uint32_t idle;        /* PAL_IDLE_* */
+    uint64_t spin_ns;
+    uint64_t tired_ns; /* when backing off ends; 0: anew from the next wait on, as there was an event */
+    struct job *_Atomic inbox; /* jobs that workers have done, latest first */
     struct lease_pool leases;
 };
 
@@ -58,6 +69,18 @@ static inline void *thread_mark(void)
 /* Hook of the waiting backend: makes a sleeping wait return, and a nested poll readable. Async-signal-safe. */
 void pal__wait_rouse(pal_poll *poll);
 
+/* Sets a bit and makes the owner look, if it does not look by itself: the waker sets its bit, then looks whether the
+ * owner sleeps; the owner says that it sleeps, then looks for bits. Both pairs are sequentially consistent, so one of
+ * the two sees the other, and only the first bit since the owner last looked costs a system call. Any thread, and
+ * signal handlers. */
+static inline void poll_notify(pal_poll *poll, uint32_t bit)
+{
+    uint32_t before = atomic_fetch_or(&poll->wake_bits, bit);
+    if (!(before & ~(uint32_t)WAKE_SPIN) && (atomic_load(&poll->asleep) || poll->nested))
+        pal__wait_rouse(poll);
+}
+
+/* The owner's own note: it is awake. */
 static inline void poll_due(pal_poll *poll)
 {
     atomic_fetch_or(&poll->wake_bits, WAKE_DUE);
@@ -94,11 +117,17 @@ int pal__poll_reserve(uint32_t *number);
 int pal__poll_begin(pal_poll *poll, uint32_t number, const struct pal_config *config);
 void pal__poll_end(pal_poll *poll);
 
+/* How the poll idles, for pal_config and PAL_CTL_IDLE: PAL_EINVAL. Owner's thread, or before there is one. */
+int pal__poll_set_idle(pal_poll *poll, uint32_t strategy, uint64_t spin_ns);
+
 /* 0, or PAL_EBUSY with its reason, if the poll may not be closed now. */
 int pal__poll_idle(const pal_poll *poll);
 
 /* Every slot that joined it forgets it. */
 void pal__poll_forget_slots(pal_poll *poll);
+
+/* Waits until nobody is about to rouse the poll any more: its slots have forgotten it, no op is out. Owner's thread. */
+void pal__poll_part(pal_poll *poll);
 
 /* From the platform: POLLS_MAX cells in memory that a child of fork finds zeroed. NULL: out of memory. */
 void *_Atomic *pal__owner_cells(void);

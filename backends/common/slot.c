@@ -58,8 +58,24 @@ struct slot *pal__slot_begin(int fd, uint32_t flags, uint8_t family, uint8_t typ
     atomic_store_explicit(&slot->flags, (uint16_t)flags, memory_order_relaxed);
     slot->family = family;
     slot->type = type;
-    atomic_store_explicit(&slot->id, generation << 32 | slot_number(slot), memory_order_release);
+    uint64_t id = generation << 32 | slot_number(slot);
+    bool detour = flags & (SLOT_QUICKACK | SLOT_OTHER);
+    atomic_store_explicit(&slot->id, UNLIKELY(detour) ? id | SLOT_DETOUR : id, memory_order_release);
     return slot;
+}
+
+struct slot *pal__slot_detoured(pal_sock sock)
+{
+    struct slot *slot = slot_at(sock);
+    bool marked = slot_is(slot, (pal_sock){sock.id | SLOT_DETOUR});
+    return marked && !(slot_flags(slot) & SLOT_OTHER) ? slot : NULL;
+}
+
+void pal__slot_detour(pal_sock sock, bool on)
+{
+    struct slot *slot = slot_at(sock);
+    uint64_t before = on ? sock.id : sock.id | SLOT_DETOUR;
+    atomic_compare_exchange_strong(&slot->id, &before, before ^ SLOT_DETOUR);
 }
 
 void pal__slot_drop(struct slot *slot)

@@ -1,4 +1,5 @@
-/* slot.h: the process-wide table behind pal_sock: one 64-byte slot a handle, found by mask, compared whole.
+/* slot.h: the process-wide table behind pal_sock, pal_file and pal_proc: one 64-byte slot a handle, found by mask,
+ * compared whole.
  *
  * Upholds rules 8, 12, 13 and 20. The table is fixed, its slots are never freed, and a live slot holds its handle's id,
  * so a stale handle costs one compare and is told apart from the slot's next life. Taking and returning slots is
@@ -19,21 +20,30 @@ enum { SLOT_MAX = 1 << 20, SLOT_MASK = SLOT_MAX - 1 };
 
 /* slot.flags */
 enum {
-    SLOT_SHARED = 0x02,     /* adopted shared: its status flags are not ours to change */
-    SLOT_EXPORTED = 0x04,   /* another descriptor may keep the open description alive past our close */
-    SLOT_NONBLOCK = 0x08,   /* O_NONBLOCK is set; connected sockets are left blocking and tried with MSG_DONTWAIT */
-    SLOT_FRESH = 0x10,      /* a stream socket that neither listens nor connects: never READY (rule 9) */
-    SLOT_FAILED = 0x20,     /* connect failed: only close is left */
-    SLOT_CONNECTING = 0x40, /* connect is in progress: its outcome has not been read */
-    SLOT_PASS = 0x80,       /* PAL_SO_PASS */
-    SLOT_HUNGRY = 0x100,    /* pal_lease_recv found no lease: the next readiness is reported as STARVED */
-    SLOT_STARVED = 0x200,   /* reported as STARVED, in the poll's starved list, not read */
-    SLOT_GROUPS = 0x400,    /* hears multicast groups that it joined itself only */
-    SLOT_RELABELLED = 0x800 /* the event of it in the current array has the data of an earlier watch */
+    SLOT_MODE_KEPT = 0x01,   /* O_NONBLOCK stays as it is: a duplicate, a receiver or SENDFILE relies on it */
+    SLOT_SHARED = 0x02,      /* adopted shared: its status flags are not ours to change */
+    SLOT_EXPORTED = 0x04,    /* another descriptor may keep the open description alive past our close */
+    SLOT_NONBLOCK = 0x08,    /* O_NONBLOCK is set; connected sockets are left blocking and tried with MSG_DONTWAIT */
+    SLOT_FRESH = 0x10,       /* a stream socket that neither listens nor connects: never READY (rule 9) */
+    SLOT_FAILED = 0x20,      /* connect failed: only close is left */
+    SLOT_CONNECTING = 0x40,  /* connect is in progress: its outcome has not been read */
+    SLOT_PASS = 0x80,        /* PAL_SO_PASS */
+    SLOT_HUNGRY = 0x100,     /* pal_lease_recv found no lease: the next readiness is reported as STARVED */
+    SLOT_STARVED = 0x200,    /* reported as STARVED, in the poll's starved list, not read */
+    SLOT_GROUPS = 0x400,     /* hears multicast groups that it joined itself only */
+    SLOT_RELABELLED = 0x800, /* the event of it in the current array has the data of an earlier watch */
+    SLOT_ZEROCOPY = 0x1000,  /* PAL_SO_ZEROCOPY is known to be on */
+    SLOT_QUICKACK = 0x2000,  /* PAL_SO_QUICKACK_ALWAYS: its id has SLOT_DETOUR */
+    SLOT_OTHER = 0x4000      /* a file or a child, and no socket: its id has SLOT_DETOUR */
 };
 
+/* A mark in the id that a slot holds, never in a handle. Hot paths compare the two whole: so they find that this one is
+ * none of theirs, at no cost to others. slot_of, and with it every longer way, passes over the mark of a socket; what
+ * is none is nobody to it. */
+#define SLOT_DETOUR (UINT64_C(1) << 31)
+
 struct slot {
-    _Atomic uint64_t id;           /* the handle while it lives, else 0: a look-up compares all of it */
+    _Atomic uint64_t id;           /* the handle while it lives (SLOT_DETOUR), else 0: a look-up compares all of it */
     uint64_t data;                 /* of the watch */
     struct pal_op *_Atomic reader; /* pending op that reads (receives, accepts) */
     struct pal_op *_Atomic writer; /* pending op that writes (sends, connects) */
@@ -46,17 +56,20 @@ struct slot {
     uint16_t armed;            /* what its poll's set has of it; 0: not in the set. Nothing to other polls */
     _Atomic uint16_t flags;    /* SLOT_* */
     _Atomic uint16_t leases;   /* lent through this socket */
-    uint8_t family, type;      /* type 0: no socket but a pipe, a terminal ...: read(2) and write(2). Fixed for life */
+    uint8_t family, type;      /* type SLOT_PLAIN: a pipe, a terminal ...: read(2) and write(2). Fixed for life */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
+
+/* slot.type of handles that are no sockets; a socket's is PAL_SOCK_*. */
+enum { SLOT_PLAIN = 0, SLOT_FILE = 0x80, SLOT_CHILD = 0x81 };
 
 extern struct slot pal__slots[SLOT_MAX];
 
 /* Bits that can be waited for, and those among them that make a watch a reader. */
 enum { SLOT_WAITABLE = PAL_IN | PAL_PRI | PAL_OUT | PAL_RDHUP, SLOT_READS = PAL_IN | PAL_PRI | PAL_RDHUP };
 
-/* The slot that a handle names, and whether it is still that handle's: for hot paths, which fold the question into
- * their own. Slot 0 never lives, so {0} is nobody's. */
+/* The slot that a handle names, and whether it is still that handle's and no detour: for hot paths, which fold the
+ * question into their own. Slot 0 never lives, so {0} is nobody's. */
 static inline struct slot *slot_at(pal_sock sock)
 {
     return &pal__slots[sock.id & SLOT_MASK];
@@ -67,11 +80,14 @@ static inline bool slot_is(const struct slot *slot, pal_sock sock)
     return atomic_load_explicit(&slot->id, memory_order_relaxed) == sock.id;
 }
 
-/* The live slot of a handle, or NULL. */
+/* The live slot of a socket whose id has SLOT_DETOUR, or NULL. */
+COLD struct slot *pal__slot_detoured(pal_sock sock);
+
+/* The live slot of a socket, or NULL. */
 static inline struct slot *slot_of(pal_sock sock)
 {
     struct slot *slot = slot_at(sock);
-    return LIKELY(slot_is(slot, sock)) ? slot : NULL;
+    return LIKELY(slot_is(slot, sock)) ? slot : pal__slot_detoured(sock);
 }
 
 static inline uint32_t slot_number(const struct slot *slot)
@@ -81,7 +97,7 @@ static inline uint32_t slot_number(const struct slot *slot)
 
 static inline pal_sock slot_handle(const struct slot *slot)
 {
-    return (pal_sock){atomic_load_explicit(&slot->id, memory_order_relaxed)};
+    return (pal_sock){atomic_load_explicit(&slot->id, memory_order_relaxed) & ~SLOT_DETOUR};
 }
 
 static inline pal_poll *slot_poll(const struct slot *slot)
@@ -130,6 +146,13 @@ static inline void slot_abandon(struct slot *slot)
     slot_clear(slot, SLOT_STARVED | SLOT_HUNGRY | SLOT_RELABELLED);
 }
 
+/* The live slot of a file or a child, or NULL. */
+static inline struct slot *slot_of_type(uint64_t id, uint8_t type)
+{
+    struct slot *slot = slot_at((pal_sock){id});
+    return slot_is(slot, (pal_sock){id | SLOT_DETOUR}) && slot->type == type ? slot : NULL;
+}
+
 /* What the waiting set has to have of it, were interest watched. A starved socket is not read (rule 13). */
 static inline uint32_t slot_want_if(const struct slot *slot, uint32_t interest)
 {
@@ -165,7 +188,7 @@ static inline bool slot_is_odd(const struct slot *slot, uint32_t ready)
 
 static inline bool slot_plain(const struct slot *slot)
 {
-    return slot->type == 0;
+    return slot->type == SLOT_PLAIN;
 }
 
 /* ---- lives. Any thread. ---- */
@@ -176,6 +199,9 @@ void pal__slot_cancel(void);
 
 /* Begins the life that was reserved: cannot fail. All fields zero but those given; flags: SLOT_*. */
 struct slot *pal__slot_begin(int fd, uint32_t flags, uint8_t family, uint8_t type);
+
+/* Keeps the live socket of a handle off the hot paths, or lets it back. A slot that has died meanwhile stays dead. */
+void pal__slot_detour(pal_sock sock, bool on);
 
 /* Ends a handle. */
 void pal__slot_drop(struct slot *slot);

@@ -291,6 +291,11 @@ int pal_file_sync(pal_file file, int what)
     pal__null_stop(__func__);
 }
 
+int pal_file_resize(pal_file file, uint64_t size)
+{
+    pal__null_stop(__func__);
+}
+
 int pal_file_info(pal_file file, struct pal_file_info *out)
 {
     pal__null_stop(__func__);

@@ -145,8 +145,7 @@ int pal_flush(pal_poll *poll)
 
 int pal_ctl(pal_poll *poll, int key, void *value, size_t size)
 {
-    (void)poll, (void)key, (void)value, (void)size;
-    return pal__refuse(PAL_ENOTSUP, "kernel backends have no controls");
+    return pal__k_ctl(poll, key, value, size);
 }
 
 /* ---- socket.h ---- */
@@ -279,6 +278,43 @@ void pal_lease_release(pal_poll *poll, const struct pal_lease *leases, int count
 int pal_signal_watch(pal_poll *poll, int signal_number, uint64_t data)
 {
     return pal__k_signal_watch(poll, signal_number, data);
+}
+
+/* ---- file.h ---- */
+
+int pal_file_open(const char *path, uint32_t flags, uint32_t mode, pal_file *out)
+{
+    return pal__k_file_open(path, flags, mode, out);
+}
+
+int pal_file_close(pal_file file)
+{
+    return pal__k_file_close(file);
+}
+
+int32_t pal_file_read(pal_file file, void *buffer, size_t size, uint64_t offset)
+{
+    return pal__k_file_read(file, buffer, size, offset);
+}
+
+int32_t pal_file_write(pal_file file, const void *data, size_t size, uint64_t offset)
+{
+    return pal__k_file_write(file, data, size, offset);
+}
+
+int pal_file_sync(pal_file file, int what)
+{
+    return pal__k_file_sync(file, what);
+}
+
+int pal_file_resize(pal_file file, uint64_t size)
+{
+    return pal__k_file_resize(file, size);
+}
+
+int pal_file_info(pal_file file, struct pal_file_info *out)
+{
+    return pal__k_file_info(file, out);
 }
 
 /* ---- context.h ---- */

@@ -8,6 +8,8 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
+_Static_assert(sizeof(time_t) == 8, "a timespec is the kernel's 64-bit one: compile with -D_TIME_BITS=64");
+
 static inline uint64_t monotonic_ns(void)
 {
     struct timespec now;

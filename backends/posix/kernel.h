@@ -17,6 +17,7 @@ uint64_t pal__k_clock(int which);
 int pal__k_random(void *buffer, size_t size);
 int pal__k_thread_start(pal_thread *out, void (*function)(void *), void *arg);
 int pal__k_thread_join(pal_thread thread);
+int pal__k_thread_signal(pal_thread thread, int number); /* 0: only ask */
 int pal__k_park(const uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 void pal__k_unpark(const uint32_t *word, int count);
 _Noreturn void pal__k_fatal(const char *why);
@@ -35,6 +36,7 @@ int pal__k_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data
 
 /* wait.c */
 int pal__k_poll_wake(pal_poll *poll);
+int pal__k_ctl(pal_poll *poll, int key, void *value, size_t size);
 
 /* socket.c */
 
@@ -77,6 +79,15 @@ int pal__k_sock_send_batch(pal_sock sock, struct pal_msg *msgs, int count, uint3
 int pal__k_sock_set(pal_sock sock, uint32_t option, const void *value, size_t size);
 int pal__k_sock_get(pal_sock sock, uint32_t option, void *value, size_t *size);
 
+/* features.c: those of PAL_CAP_* that are this kernel's, not the waiting target's: STAMPS, GSO, GRO, BUSY_POLL,
+ * PREFER_BUSY_POLL, INCOMING_CPU, TX_COMPLETION, QUICKACK, USER_TIMEOUT, SENDFILE, WATCH_CHILD. Any thread. 17 calls
+ * the first time in a process, then none. Without a descriptor for the probes none of the sockets' is found. */
+uint64_t pal__k_features(void);
+
+/* What pal_backend_info returns: info, whose caps are 0 at first, with those of the target (caps) and of this
+ * kernel. */
+const struct pal_backend *pal__k_describe(struct pal_backend *info, uint64_t caps);
+
 /* sock_wait.c */
 int pal__k_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns);
 
@@ -96,6 +107,27 @@ bool pal__k_signal_deliver(pal_poll *poll, uint32_t count_max);
 /* The poll is being closed: its signals do again what they did before. */
 void pal__k_signal_forget(const pal_poll *poll);
 
+/* A signal of this system's that programs may use. */
+bool pal__k_signal_valid(int number);
+
+/* What signal_ctl.c hands on: GET, DISPOSITION (*what: wanted, then what it was) and INTERRUPT. */
+int pal__k_signal_get(int number, int32_t *what);
+int pal__k_signal_set(int number, int32_t *what);
+int pal__k_signal_interrupt(int number, int32_t on);
+
+/* file.c */
+int pal__k_file_open(const char *path, uint32_t flags, uint32_t mode, pal_file *out);
+int pal__k_file_close(pal_file file);
+int32_t pal__k_file_read(pal_file file, void *buffer, size_t size, uint64_t offset);
+int32_t pal__k_file_write(pal_file file, const void *data, size_t size, uint64_t offset);
+int pal__k_file_sync(pal_file file, int what);
+int pal__k_file_resize(pal_file file, uint64_t size);
+int pal__k_file_info(pal_file file, struct pal_file_info *out);
+
+/* spawn.c, process.c */
+
+/* Does this kernel have all of pidfds that children need: opening, waiting, signalling (Linux 5.4)? Asked once. */
+
 /* What close and release ask first: PAL_EBUSY while somebody waits for the socket; 0, and its poll has let go of it. */
 int pal__k_retire(struct slot *slot);
 
@@ -103,5 +135,7 @@ int pal__k_retire(struct slot *slot);
  */
 int pal__k_hold_new(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out);
 int pal__k_hold_two(const int fds[2], uint32_t flags, uint8_t family, uint8_t type, pal_sock out[2]);
+
+bool pal__k_has_pidfds(void);
 
 #endif

@@ -2,6 +2,7 @@
 #include "../common/lease_pool.h"
 #include "../common/machine.h"
 #include "message.h"
+#include "option.h"
 #include "try.h"
 
 enum { LEASE_BATCH = 16 };
@@ -44,6 +45,8 @@ static int recv_stream(pal_poll *poll, struct slot *slot, struct pal_lease *out,
     struct msghdr header = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
     long result = count == 1 ? pal__k_sock_recv(slot_handle(slot), out[0].data, poll->leases.size, 0)
                              : CHECKED(recvmsg(slot->fd, &header, MSG_DONTWAIT));
+    if (result > 0 && count > 1)
+        acknowledge(slot);
     uint32_t left = result > 0 ? (uint32_t)result : 0;
     int filled = (int)((left + poll->leases.size - 1) / poll->leases.size);
     for (int i = count; i-- > filled;)

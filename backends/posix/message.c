@@ -4,6 +4,7 @@
  * a message outlives its call. */
 #include "message.h"
 
+#include "option.h"
 #include "sockaddr.h"
 #include "try.h"
 
@@ -13,7 +14,7 @@ enum { BATCH = 32 };
 
 enum {
     RECV_FLAGS = PAL_MSG_OOB | PAL_MSG_PEEK | PAL_MSG_TRUNC | PAL_MSG_ERRQUEUE | PAL_MSG_WAIT,
-    SEND_FLAGS = PAL_MSG_OOB | PAL_MSG_DONTROUTE | PAL_MSG_EOR | PAL_MSG_MORE | PAL_MSG_WAIT,
+    SEND_FLAGS = PAL_MSG_OOB | PAL_MSG_DONTROUTE | PAL_MSG_EOR | PAL_MSG_MORE | PAL_MSG_ZEROCOPY | PAL_MSG_WAIT,
     SHOWN_FLAGS = PAL_MSG_OOB | PAL_MSG_CTRUNC | PAL_MSG_TRUNC | PAL_MSG_EOR | PAL_MSG_ERRQUEUE
 };
 
@@ -44,7 +45,9 @@ static int prepare(struct slot *slot, const struct pal_msg *msgs, int count, uin
         return pal__refuse(PAL_ENOTSOCK, "pipes and terminals carry no messages: use pal_sock_recv and pal_sock_send");
     if (flags & ~known)
         return pal__refuse(PAL_EINVAL, "receiving knows PAL_MSG_OOB, PEEK, TRUNC, ERRQUEUE, WAIT; sending OOB, "
-                                       "DONTROUTE, EOR, MORE, WAIT");
+                                       "DONTROUTE, EOR, MORE, ZEROCOPY, WAIT");
+    if (flags & PAL_MSG_ZEROCOPY && (error = pal__k_may_zerocopy(slot)))
+        return error;
     return flags & PAL_MSG_WAIT ? pal__k_block(slot, known == RECV_FLAGS ? POLLIN : POLLOUT) : 0;
 }
 
@@ -74,8 +77,9 @@ static void describe(const struct slot *slot, struct pal_msg *msg, const struct 
     msg->socks_count = 0;
     if (msg->addr)
         sender_of(slot, msg->addr, from->msg_hdr.msg_name, from->msg_hdr.msg_namelen);
-    pal__k_control_decode(slot, msg, &from->msg_hdr);
-    if (!from->msg_hdr.msg_control && slot->family != PAL_AF_UNIX)
+    if (from->msg_hdr.msg_control)
+        pal__k_control_decode(slot, msg, &from->msg_hdr);
+    else if (slot->family != PAL_AF_UNIX)
         msg->flags &= ~(uint32_t)PAL_MSG_CTRUNC; /* what nobody wants is not missed */
 }
 
@@ -92,20 +96,22 @@ static int recv_batch(const struct slot *slot, struct pal_msg *msgs, int count, 
             .msg_iov = (struct iovec *)(void *)msgs[i].iov,
             .msg_iovlen = msgs[i].iov_count,
             .msg_control = room ? controls[i].bytes : NULL,
-            .msg_controllen = room,
+            .msg_controllen = (socklen_t)room,
         };
     }
     int native = (int)(flags & ~(uint32_t)PAL_MSG_WAIT) | MSG_CMSG_CLOEXEC;
     native |= flags & PAL_MSG_WAIT ? MSG_WAITFORONE : MSG_DONTWAIT;
-    if (slot->type == PAL_SOCK_STREAM) {
+    if (slot->type == PAL_SOCK_STREAM && !(flags & PAL_MSG_ERRQUEUE))
         native &= ~MSG_TRUNC; /* on a stream the kernel would throw the bytes away */
-        count = 1;
-    }
-    long received = CHECKED(recvmmsg(slot->fd, headers, (unsigned)count, native, NULL));
+    if ((slot->type == PAL_SOCK_STREAM || slot->type == PAL_SOCK_SEQPACKET) && !(flags & PAL_MSG_ERRQUEUE))
+        count = 1; /* its end would fill the whole batch */
+    long received = sys_recvmmsg(slot->fd, headers, (unsigned)count, native);
     if (received < 0)
         return pal__failed(received);
     for (long i = 0; i < received; i++)
         describe(slot, &msgs[i], &headers[i]);
+    if (!(flags & (PAL_MSG_PEEK | PAL_MSG_ERRQUEUE)))
+        acknowledge(slot);
     return (int)received;
 }
 
@@ -138,12 +144,22 @@ static int prepare_send(const struct slot *slot, const struct pal_msg *msg, stru
         return size;
     if (size > 0) {
         header->msg_control = control->bytes;
-        header->msg_controllen = (size_t)size;
+        header->msg_controllen = (socklen_t)size;
     } else if (msg->raw_size) {
         header->msg_control = msg->raw;
         header->msg_controllen = msg->raw_size;
     }
     return 0;
+}
+
+/* Why the kernel took none. It does not say that it was the segments. */
+static int unsent(const struct pal_msg *msg, long error)
+{
+    int code = pal__failed(error);
+    if (msg->want & PAL_META_GSO && (error == -EINVAL || error == -EMSGSIZE || error == -EIO))
+        pal__refusal.reason =
+            "segments: at most 64, each no more than the path takes in one packet, 65507 bytes in all";
+    return code;
 }
 
 static int send_batch(const struct slot *slot, struct pal_msg *msgs, int count, uint32_t flags)
@@ -159,9 +175,9 @@ static int send_batch(const struct slot *slot, struct pal_msg *msgs, int count, 
     if (prepared == 0)
         return error;
     int native = (int)(flags & ~(uint32_t)PAL_MSG_WAIT) | MSG_NOSIGNAL | (flags & PAL_MSG_WAIT ? 0 : MSG_DONTWAIT);
-    long sent = CHECKED(sendmmsg(slot->fd, headers, (unsigned)prepared, native));
+    long sent = sys_sendmmsg(slot->fd, headers, (unsigned)prepared, native);
     if (sent < 0)
-        return pal__failed(sent);
+        return unsent(msgs, sent);
     for (long i = 0; i < sent; i++)
         msgs[i].size = (int32_t)headers[i].msg_len;
     return (int)sent;

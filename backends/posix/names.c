@@ -8,6 +8,7 @@
 
 #include <net/if.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -162,12 +163,21 @@ static int service(int kind, const char *key, void *out, size_t size)
 
 static int protocol(const char *key, void *out, size_t size)
 {
+#ifdef __GLIBC__
     char room[1024];
     struct protoent entry, *found = NULL;
     getprotobyname_r(key, &entry, room, sizeof room, &found);
-    if (!found)
+    int32_t number = found ? found->p_proto : -1;
+#else
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the entry is the C library's, and the next call's */
+    pthread_mutex_lock(&lock);
+    const struct protoent *found = getprotobyname(key);
+    int32_t number = found ? found->p_proto : -1;
+    pthread_mutex_unlock(&lock);
+#endif
+    if (number < 0)
         return pal__refuse(PAL_ENONAME, "no such protocol");
-    return give_number(&(int32_t){found->p_proto}, sizeof(int32_t), out, size);
+    return give_number(&number, sizeof number, out, size);
 }
 
 static int host_of(const char *key, void *out, size_t size)

@@ -1,49 +1,12 @@
 /* not_yet.c: calls of the seam that kernel backends do not carry yet. Each answers PAL_ENOTSUP with the reason, and
  * changes nothing: a program may ask and go another way. */
+#include "../common/machine.h"
 #include "../common/refusal.h"
 #include <pal/pal.h>
 
 static int not_yet(void)
 {
     return pal__refuse(PAL_ENOTSUP, "kernel backends do not carry this call yet");
-}
-
-/* ---- file.h ---- */
-
-int pal_file_open(const char *path, uint32_t flags, uint32_t mode, pal_file *out)
-{
-    (void)path, (void)flags, (void)mode, (void)out;
-    return not_yet();
-}
-
-int pal_file_close(pal_file file)
-{
-    (void)file;
-    return not_yet();
-}
-
-int32_t pal_file_read(pal_file file, void *buffer, size_t size, uint64_t offset)
-{
-    (void)file, (void)buffer, (void)size, (void)offset;
-    return not_yet();
-}
-
-int32_t pal_file_write(pal_file file, const void *data, size_t size, uint64_t offset)
-{
-    (void)file, (void)data, (void)size, (void)offset;
-    return not_yet();
-}
-
-int pal_file_sync(pal_file file, int what)
-{
-    (void)file, (void)what;
-    return not_yet();
-}
-
-int pal_file_info(pal_file file, struct pal_file_info *out)
-{
-    (void)file, (void)out;
-    return not_yet();
 }
 
 /* ---- process.h ---- */
@@ -122,4 +85,10 @@ int pal_mremap(void **address, size_t old_size, size_t new_size)
 {
     (void)address, (void)old_size, (void)new_size;
     return not_yet();
+}
+
+int pal__child_ended(struct slot *slot, int32_t *result)
+{
+    (void)slot, (void)result;
+    return 0;
 }

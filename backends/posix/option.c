@@ -13,9 +13,14 @@
 #define UDP_SEGMENT 103
 #define UDP_GRO 104
 #endif
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#define SO_BUSY_POLL_BUDGET 70
+#endif
 
-/* Which sockets an option is for. */
-enum { ON_ANY = 0, ON_IP = 1, ON_INET6 = 2, ON_TCP = 4, ON_UDP = 8, ON_UNIX = 16, ON_DATAGRAM = 32 };
+/* Which sockets an option is for; and BOTH_LEVELS: an IPv6 socket carries IPv4, too (mapped addresses), so it is set at
+ * both. */
+enum { ON_ANY = 0, ON_IP = 1, ON_INET6 = 2, ON_TCP = 4, ON_UDP = 8, ON_UNIX = 16, ON_DATAGRAM = 32, BOTH_LEVELS = 64 };
 
 enum { KIND_INT, KIND_BOOL, KIND_TEXT, KIND_LINGER };
 
@@ -50,7 +55,9 @@ static const struct option options[] = {
     {PAL_SO_PRIORITY, SOCKET_(SO_PRIORITY), 0, INT32_MAX, KIND_INT, ON_ANY, false},
     {PAL_SO_MARK, SOCKET_(SO_MARK), 0, INT32_MAX, KIND_INT, ON_ANY, false},
     {PAL_SO_BUSY_POLL, SOCKET_(SO_BUSY_POLL), 0, INT32_MAX, KIND_INT, ON_IP, false},
-    {PAL_SO_INCOMING_CPU, SOCKET_(SO_INCOMING_CPU), 0, INT32_MAX, KIND_INT, ON_IP, false},
+    {PAL_SO_INCOMING_CPU, SOCKET_(SO_INCOMING_CPU), -1, INT32_MAX, KIND_INT, ON_IP, false},
+    {PAL_SO_PREFER_BUSY_POLL, SOCKET_(SO_PREFER_BUSY_POLL), 0, 1, KIND_BOOL, ON_IP, false},
+    {PAL_SO_BUSY_POLL_BUDGET, SOCKET_(SO_BUSY_POLL_BUDGET), 0, UINT16_MAX, KIND_INT, ON_IP, false},
     {PAL_SO_NODELAY, TCP_(TCP_NODELAY), 0, 1, KIND_BOOL, ON_TCP, false},
     {PAL_SO_CORK, TCP_(TCP_CORK), 0, 1, KIND_BOOL, ON_TCP, false},
     {PAL_SO_QUICKACK, TCP_(TCP_QUICKACK), 0, 1, KIND_BOOL, ON_TCP, false},
@@ -63,22 +70,24 @@ static const struct option options[] = {
     {PAL_SO_FASTOPEN, TCP_(TCP_FASTOPEN), 0, 65535, KIND_INT, ON_TCP, false},
     {PAL_SO_CONGESTION, TCP_(TCP_CONGESTION), 0, 0, KIND_TEXT, ON_TCP, false},
     {PAL_SO_V6ONLY, IPPROTO_IPV6, IPV6_V6ONLY, 0, 0, 0, 1, KIND_BOOL, ON_INET6, false},
-    {PAL_SO_TTL, IP_(IP_TTL, IPV6_UNICAST_HOPS), 1, 255, KIND_INT, ON_IP, false},
-    {PAL_SO_TOS, IP_(IP_TOS, IPV6_TCLASS), 0, 255, KIND_INT, ON_IP, false},
-    {PAL_SO_MTU_DISCOVER, IP_(IP_MTU_DISCOVER, IPV6_MTU_DISCOVER), 0, 3, KIND_INT, ON_IP, false},
+    {PAL_SO_TTL, IP_(IP_TTL, IPV6_UNICAST_HOPS), 1, 255, KIND_INT, ON_IP | BOTH_LEVELS, false},
+    {PAL_SO_TOS, IP_(IP_TOS, IPV6_TCLASS), 0, 255, KIND_INT, ON_IP | BOTH_LEVELS, false},
+    {PAL_SO_MTU_DISCOVER, IP_(IP_MTU_DISCOVER, IPV6_MTU_DISCOVER), 0, 3, KIND_INT, ON_IP | BOTH_LEVELS, false},
     {PAL_SO_MTU, IP_(IP_MTU, IPV6_MTU), 0, 0, KIND_INT, ON_IP, true},
     {PAL_SO_FREEBIND, IP_(IP_FREEBIND, IPV6_FREEBIND), 0, 1, KIND_BOOL, ON_IP, false},
     {PAL_SO_TRANSPARENT, IP_(IP_TRANSPARENT, IPV6_TRANSPARENT), 0, 1, KIND_BOOL, ON_IP, false},
-    {PAL_SO_MCAST_TTL, IP_(IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS), 0, 255, KIND_INT, ON_IP | ON_DATAGRAM, false},
-    {PAL_SO_MCAST_LOOP, IP_(IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM, false},
+    {PAL_SO_MCAST_TTL, IP_(IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS), 0, 255, KIND_INT, ON_IP | ON_DATAGRAM | BOTH_LEVELS,
+     false},
+    {PAL_SO_MCAST_LOOP, IP_(IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM | BOTH_LEVELS,
+     false},
     {PAL_SO_PKTINFO, IP_(IP_PKTINFO, IPV6_RECVPKTINFO), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM, false},
-    {PAL_SO_RECV_TTL, IP_(IP_RECVTTL, IPV6_RECVHOPLIMIT), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM, false},
-    {PAL_SO_RECV_TOS, IP_(IP_RECVTOS, IPV6_RECVTCLASS), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM, false},
+    {PAL_SO_RECV_TTL, IP_(IP_RECVTTL, IPV6_RECVHOPLIMIT), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM | BOTH_LEVELS, false},
+    {PAL_SO_RECV_TOS, IP_(IP_RECVTOS, IPV6_RECVTCLASS), 0, 1, KIND_BOOL, ON_IP | ON_DATAGRAM | BOTH_LEVELS, false},
     {PAL_SO_TIMESTAMP, SOCKET_(SO_TIMESTAMPNS), 0, 1, KIND_BOOL, ON_ANY, false},
     {PAL_SO_DROPS, SOCKET_(SO_RXQ_OVFL), 0, 1, KIND_BOOL, ON_DATAGRAM, false},
     {PAL_SO_GRO, IPPROTO_UDP, UDP_GRO, 0, 0, 0, 1, KIND_BOOL, ON_UDP, false},
     {PAL_SO_GSO, IPPROTO_UDP, UDP_SEGMENT, 0, 0, 0, 65535, KIND_INT, ON_UDP, false},
-    {PAL_SO_RECVERR, IP_(IP_RECVERR, IPV6_RECVERR), 0, 1, KIND_BOOL, ON_IP, false},
+    {PAL_SO_RECVERR, IP_(IP_RECVERR, IPV6_RECVERR), 0, 1, KIND_BOOL, ON_IP | BOTH_LEVELS, false},
     {PAL_SO_PASSCRED, SOCKET_(SO_PASSCRED), 0, 1, KIND_BOOL, ON_UNIX, false},
 };
 
@@ -131,7 +140,7 @@ int pal__k_native_set(const struct slot *slot, int level, int name, const void *
     return result < 0 ? pal__failed(result) : 0;
 }
 
-static int native_get(const struct slot *slot, int level, int name, void *value, size_t *size)
+int pal__k_native_get(const struct slot *slot, int level, int name, void *value, size_t *size)
 {
     socklen_t room = *size > INT32_MAX ? INT32_MAX : (socklen_t)*size;
     long result = CHECKED(getsockopt(slot->fd, level, name, value, &room));
@@ -159,7 +168,10 @@ static int set_int(const struct slot *slot, const struct option *option, const v
     if (number < option->min || number > option->max)
         return pal__refuse(PAL_EINVAL, option->kind == KIND_BOOL ? "this option is 0 or 1" : "value out of range");
     int name, level = level_of(slot, option, &name);
-    return pal__k_native_set(slot, level, name, &number, sizeof number);
+    int error = pal__k_native_set(slot, level, name, &number, sizeof number);
+    if (!error && option->on & BOTH_LEVELS && slot->family == PAL_AF_INET6) /* a raw one carries no IPv4: let it fail */
+        setsockopt(slot->fd, option->level, option->name, &number, sizeof number);
+    return error;
 }
 
 static int set_linger(const struct slot *slot, const struct option *option, const void *value, size_t size)
@@ -209,7 +221,7 @@ static int get_linger(const struct slot *slot, const struct option *option, void
     size_t room = sizeof native;
     if (*size < sizeof(struct pal_linger))
         return pal__refuse(PAL_EINVAL, "this option is a struct pal_linger");
-    int error = native_get(slot, option->level, option->name, &native, &room);
+    int error = pal__k_native_get(slot, option->level, option->name, &native, &room);
     if (error)
         return error;
     memcpy(value, &(struct pal_linger){.on = native.l_onoff != 0, .seconds = native.l_linger},
@@ -225,7 +237,7 @@ static int get_int(const struct slot *slot, const struct option *option, void *v
     if (*size < sizeof number)
         return pal__refuse(PAL_EINVAL, "this option is an int32_t");
     int name, level = level_of(slot, option, &name);
-    int error = native_get(slot, level, name, &number, &room);
+    int error = pal__k_native_get(slot, level, name, &number, &room);
     if (error)
         return error;
     if (option->kind == KIND_BOOL)
@@ -244,7 +256,7 @@ int pal__k_sock_get(pal_sock sock, uint32_t number, void *value, size_t *size)
         return pal__refuse(PAL_EINVAL, "pal_sock_get needs room and its size");
     int level, name;
     if (raw_option(number, &level, &name))
-        return native_get(slot, level, name, value, size);
+        return pal__k_native_get(slot, level, name, value, size);
     int special = pal__k_special_get(slot, number, value, size);
     if (special != OPTION_NOT_SPECIAL)
         return special;
@@ -256,7 +268,7 @@ int pal__k_sock_get(pal_sock sock, uint32_t number, void *value, size_t *size)
     case KIND_LINGER:
         return get_linger(slot, option, value, size);
     case KIND_TEXT:
-        error = native_get(slot, option->level, option->name, value, size);
+        error = pal__k_native_get(slot, option->level, option->name, value, size);
         if (!error)
             *size = strnlen(value, *size);
         return error;

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,22 +84,58 @@ int pal__k_thread_start(pal_thread *out, void (*function)(void *), void *arg)
     return 0;
 }
 
-int pal__k_thread_join(pal_thread handle)
+/* The entry of a handle; NULL when it was joined, or never was. */
+static struct thread *thread_of(pal_thread handle)
 {
     struct thread *thread = &threads[handle.id % THREADS_MAX];
     uint32_t generation = (uint32_t)(handle.id >> 32);
-    if (!(generation & 1) || (uint32_t)handle.id >= THREADS_MAX || atomic_load(&thread->generation) != generation)
+    bool known = generation & 1 && (uint32_t)handle.id < THREADS_MAX && atomic_load(&thread->generation) == generation;
+    return known ? thread : NULL;
+}
+
+int pal__k_thread_join(pal_thread handle)
+{
+    struct thread *thread = thread_of(handle);
+    if (!thread)
         return pal__refuse(PAL_EBADF, "no such thread, or joined already");
     if (pthread_equal(thread->native, pthread_self()))
         return pal__refuse(PAL_EDEADLK, "a thread cannot wait for its own end");
     int error = pthread_join(thread->native, NULL);
     if (error)
         return pal__failed(-error);
-    atomic_store(&thread->generation, generation + 1);
+    atomic_fetch_add(&thread->generation, 1);
     return 0;
 }
 
+int pal__k_thread_signal(pal_thread handle, int number)
+{
+    const struct thread *thread = thread_of(handle);
+    if (!thread)
+        return pal__refuse(PAL_EBADF, "no such thread, or joined already");
+    int error = pthread_kill(thread->native, number);
+    return error ? pal__failed(-error) : 0;
+}
+
 /* ---- parking: futex(2), whose bitset form takes an absolute monotonic deadline ---- */
+
+/* On targets with 32-bit registers a deadline of 64 bits is a call of its own, from Linux 5.1. */
+static long futex_wait(const uint32_t *word, uint32_t expected, const struct timespec *deadline)
+{
+    enum { WAIT = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG };
+#ifdef SYS_futex_time64
+    long result = CHECKED(syscall(SYS_futex_time64, word, WAIT, expected, deadline, NULL, FUTEX_BITSET_MATCH_ANY));
+    if (result != -ENOSYS)
+        return result;
+    long narrow[2] = {0}; /* seconds, nanoseconds */
+    if (deadline) {
+        narrow[0] = deadline->tv_sec < LONG_MAX ? (long)deadline->tv_sec : LONG_MAX;
+        narrow[1] = deadline->tv_nsec;
+    }
+    return CHECKED(syscall(SYS_futex, word, WAIT, expected, deadline ? narrow : NULL, NULL, FUTEX_BITSET_MATCH_ANY));
+#else
+    return CHECKED(syscall(SYS_futex, word, WAIT, expected, deadline, NULL, FUTEX_BITSET_MATCH_ANY));
+#endif
+}
 
 int pal__k_park(const uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
@@ -108,8 +145,7 @@ int pal__k_park(const uint32_t *word, uint32_t expected, uint64_t deadline_ns)
         return pal__refuse(PAL_EINVAL, "pal_park needs a word");
     if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected)
         return 0;
-    long result = CHECKED(syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
-                                  deadline_ns == UINT64_MAX ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY));
+    long result = futex_wait(word, expected, deadline_ns == UINT64_MAX ? NULL : &deadline);
     if (result == -EAGAIN)
         return 0;
     return result == -ETIMEDOUT ? PAL_ETIMEDOUT : result < 0 ? pal__failed(result) : 0;
@@ -126,9 +162,8 @@ _Noreturn void pal__k_fatal(const char *why)
 {
     static const char prefix[] = "palio: ";
     const char *text = why ? why : "fatal";
-    ssize_t ignored = write(STDERR_FILENO, prefix, sizeof prefix - 1);
-    ignored = write(STDERR_FILENO, text, strlen(text));
-    ignored = write(STDERR_FILENO, "\n", 1);
-    (void)ignored;
+    (void)!write(STDERR_FILENO, prefix, sizeof prefix - 1);
+    (void)!write(STDERR_FILENO, text, strlen(text));
+    (void)!write(STDERR_FILENO, "\n", 1);
     abort();
 }

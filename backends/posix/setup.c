@@ -2,6 +2,7 @@
 #include "../common/memory.h"
 #include "../common/poll_state.h"
 #include "../common/refusal.h"
+#include "../common/workers.h"
 #include "kernel.h"
 #include "sys.h"
 
@@ -42,8 +43,8 @@ static int check(const struct pal_setup *setup)
         return pal__refuse(PAL_EINVAL, "an allocator has alloc and free");
     if (setup->args && *setup->args)
         return pal__refuse(PAL_EINVAL, "kernel backends have no settings: leave args NULL");
-    if (setup->workers_max)
-        return pal__refuse(PAL_ENOTSUP, "this backend has no worker threads yet: leave workers_max 0");
+    if (setup->workers_max > WORKERS_MAX)
+        return pal__refuse(PAL_EINVAL, "workers_max is at most 256");
     return 0;
 }
 
@@ -56,7 +57,7 @@ int pal__k_setup(const struct pal_setup *setup)
     if (!setup)
         setup = &defaults;
     int error = check(setup);
-    if (error)
+    if (error || (error = pal__workers_limit(setup->workers_max)))
         return error;
     done = true;
     pal__set_allocator(setup->allocator);
@@ -110,7 +111,17 @@ int pal__k_info(int key, uint64_t *value)
     }
 }
 
-/* Where the kernel cannot wipe on fork (before Linux 4.14), an inherited poll is not recognised as such. */
+/* Where the kernel cannot wipe on fork (before Linux 4.14), an inherited poll is not recognised as such, and what the
+ * parent had its workers do is not forgotten. */
+void *pal__alloc_wiped(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    madvise(memory, size, MADV_WIPEONFORK);
+    return memory;
+}
+
 void *_Atomic *pal__owner_cells(void)
 {
     static void *_Atomic *_Atomic cells;
@@ -118,12 +129,8 @@ void *_Atomic *pal__owner_cells(void)
     if (LIKELY(known))
         return known;
     size_t size = POLLS_MAX * sizeof *known;
-    void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (fresh == MAP_FAILED)
-        return NULL;
-    madvise(fresh, size, MADV_WIPEONFORK);
-    void *_Atomic *none = NULL;
-    if (atomic_compare_exchange_strong(&cells, &none, (void *_Atomic *)fresh))
+    void *_Atomic *fresh = pal__alloc_wiped(size), *_Atomic *none = NULL;
+    if (!fresh || atomic_compare_exchange_strong(&cells, &none, fresh))
         return fresh;
     munmap(fresh, size); /* another thread was first */
     return none;

@@ -30,7 +30,7 @@ static void on_signal(int number)
     pal_poll *poll = atomic_load(&watched[number].poll);
     if (poll && !poll_inherited(poll)) {
         atomic_fetch_or(&arrived, UINT64_C(1) << (number - 1));
-        pal__k_wake(poll, WAKE_SIGNAL);
+        poll_notify(poll, WAKE_SIGNAL);
     }
     atomic_fetch_sub(&handlers_running, 1);
     errno = saved;

@@ -39,7 +39,7 @@ static inline void addr_of_in(struct pal_addr *out, const struct sockaddr_in *na
 {
     out->family = PAL_AF_INET;
     out->size = 4;
-    out->port = ntohs(name->sin_port);
+    out->port = ntohs(name->sin_port); /* NOLINT(clang-analyzer-core.CallAndMessage): the kernel wrote it */
     out->scope = out->flow = 0;
     memcpy(out->bytes, &name->sin_addr, 4);
 }
@@ -57,6 +57,7 @@ static inline int sockaddr_of(const struct pal_addr *addr, union sockaddr_any *o
 /* What the kernel wrote; size 0 (no name given) is PAL_AF_UNSPEC. */
 static inline void addr_of(struct pal_addr *out, const union sockaddr_any *name, socklen_t size)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the kernel wrote it */
     if (size == sizeof name->in && name->any.sa_family == AF_INET)
         addr_of_in(out, &name->in);
     else

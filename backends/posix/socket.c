@@ -93,9 +93,10 @@ int pal__k_sock_dup(pal_sock sock, pal_sock *out)
     long fd = CHECKED(fcntl(slot->fd, F_DUPFD_CLOEXEC, 0));
     if (fd < 0)
         return pal__failed(fd);
-    slot_set(slot, SLOT_EXPORTED);
-    uint32_t inherited = slot_flags(slot) & (SLOT_SHARED | SLOT_EXPORTED | SLOT_NONBLOCK | SLOT_FRESH | SLOT_FAILED |
-                                             SLOT_CONNECTING | SLOT_PASS | SLOT_GROUPS);
+    slot_set(slot, SLOT_EXPORTED | SLOT_MODE_KEPT);
+    uint32_t inherited =
+        slot_flags(slot) & (SLOT_MODE_KEPT | SLOT_SHARED | SLOT_EXPORTED | SLOT_NONBLOCK | SLOT_FRESH | SLOT_FAILED |
+                            SLOT_CONNECTING | SLOT_PASS | SLOT_GROUPS | SLOT_ZEROCOPY | SLOT_QUICKACK);
     return pal__k_hold_new((int)fd, inherited, slot->family, slot->type, out);
 }
 
@@ -234,7 +235,8 @@ int pal__k_sock_accept(pal_sock sock, pal_sock *out, struct pal_addr *addr)
     }
     if (addr)
         addr_of(addr, &name, size);
-    *out = slot_handle(pal__slot_begin((int)fd, slot_flags(slot) & SLOT_PASS, slot->family, slot->type));
+    uint32_t inherited = slot_flags(slot) & (SLOT_PASS | SLOT_QUICKACK);
+    *out = slot_handle(pal__slot_begin((int)fd, inherited, slot->family, slot->type));
     return 0;
 }
 

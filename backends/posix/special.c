@@ -108,22 +108,32 @@ int pal__k_special_get(struct slot *slot, uint32_t number, void *value, size_t *
     case PAL_SO_MCAST_LEAVE:
         return pal__refuse(PAL_ENOTSUP, "this option is write-only");
     default:
-        return OPTION_NOT_SPECIAL;
+        return pal__k_tuning_get(slot, number, value, size);
     }
 }
 
 /* ---- writing ---- */
 
+int pal__k_boolean(const void *value, size_t size, bool *out)
+{
+    int32_t number;
+    if (size != sizeof number)
+        return pal__refuse(PAL_EINVAL, "this option is an int32_t");
+    memcpy(&number, value, sizeof number);
+    if (number < 0 || number > 1)
+        return pal__refuse(PAL_EINVAL, "this option is 0 or 1");
+    *out = number;
+    return 0;
+}
+
 static int set_pass(struct slot *slot, const void *value, size_t size)
 {
-    int32_t on;
+    bool on = false;
     if (slot->family != PAL_AF_UNIX)
         return pal__refuse(PAL_ENOTSUP, "handles are passed over unix sockets only");
-    if (size != sizeof on)
-        return pal__refuse(PAL_EINVAL, "this option is an int32_t");
-    memcpy(&on, value, sizeof on);
-    if (on < 0 || on > 1)
-        return pal__refuse(PAL_EINVAL, "this option is 0 or 1");
+    int error = pal__k_boolean(value, size, &on);
+    if (error)
+        return error;
     if (on && slot->interest & PAL_LEASE)
         return pal__refuse(PAL_ENOTSUP, "leases cannot carry passed handles: stop the watch with PAL_LEASE first");
     if (on)
@@ -221,6 +231,6 @@ int pal__k_special_set(struct slot *slot, uint32_t number, const void *value, si
     case PAL_SO_PEERCRED:
         return pal__refuse(PAL_ENOTSUP, "this option is read-only");
     default:
-        return OPTION_NOT_SPECIAL;
+        return pal__k_tuning_set(slot, number, value, size);
     }
 }

@@ -1,11 +1,13 @@
-/* stream.c: receive and send off the hot path: flags, blocking, pipes and terminals. Rules 2, 5 and 15. */
+/* stream.c: receive and send off the hot path: flags, blocking, pipes and terminals, SLOT_DETOUR. Rules 2, 5 and 15. */
+#include "held_signal.h"
+#include "option.h"
 #include "try.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x100
@@ -13,7 +15,7 @@
 
 enum {
     RECV_FLAGS = PAL_MSG_OOB | PAL_MSG_PEEK | PAL_MSG_TRUNC | PAL_MSG_ERRQUEUE | PAL_MSG_WAIT,
-    SEND_FLAGS = PAL_MSG_OOB | PAL_MSG_DONTROUTE | PAL_MSG_EOR | PAL_MSG_MORE | PAL_MSG_WAIT
+    SEND_FLAGS = PAL_MSG_OOB | PAL_MSG_DONTROUTE | PAL_MSG_EOR | PAL_MSG_MORE | PAL_MSG_ZEROCOPY | PAL_MSG_WAIT
 };
 
 /* The seam's flags are Linux's numbers: the mapping is this check. */
@@ -25,13 +27,14 @@ SAME_NUMBER(PAL_MSG_CTRUNC, MSG_CTRUNC);
 SAME_NUMBER(PAL_MSG_EOR, MSG_EOR);
 SAME_NUMBER(PAL_MSG_ERRQUEUE, MSG_ERRQUEUE);
 SAME_NUMBER(PAL_MSG_MORE, MSG_MORE);
+SAME_NUMBER(PAL_MSG_ZEROCOPY, MSG_ZEROCOPY);
 
 int pal__k_block(struct slot *slot, short events)
 {
     uint32_t flags = slot_flags(slot);
     if (!(flags & SLOT_NONBLOCK) || flags & SLOT_FRESH) /* a fresh socket has nothing to wait for, and connects later */
         return 0;
-    if (flags & SLOT_SHARED) {
+    if (flags & (SLOT_SHARED | SLOT_MODE_KEPT)) {
         struct pollfd item = {.fd = slot->fd, .events = events};
         long ready = CHECKED(poll(&item, 1, -1));
         return ready < 0 ? pal__failed(ready) : 0;
@@ -70,20 +73,12 @@ static int32_t plain_read(struct slot *slot, void *buffer, size_t size, uint32_t
     return LIKELY(result >= 0) ? (int32_t)result : pal__failed(result);
 }
 
-/* Before RWF_NOSIGNAL a broken pipe raises SIGPIPE: it is blocked around the write, and taken back if it was ours. */
+/* Before RWF_NOSIGNAL a broken pipe raises SIGPIPE. */
 static long write_masked(int fd, const void *data, size_t size)
 {
-    sigset_t pipe_set, old, pending;
-    sigemptyset(&pipe_set);
-    sigaddset(&pipe_set, SIGPIPE);
-    sigpending(&pending);
-    bool pending_before = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe_set, &old);
+    struct held_signal held = pal__k_hold_signal(SIGPIPE);
     long result = CHECKED(write(fd, data, size));
-    if (result == -EPIPE && !pending_before)
-        while (sigtimedwait(&pipe_set, NULL, &(struct timespec){0}) < 0 && errno == EINTR)
-            continue;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pal__k_release_signal(&held, result == -EPIPE);
     return result;
 }
 
@@ -92,7 +87,7 @@ static long write_unsignalled(int fd, const void *data, size_t size)
     struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     static _Atomic bool unknown;
     if (!atomic_load_explicit(&unknown, memory_order_relaxed)) {
-        long result = CHECKED(pwritev2(fd, &piece, 1, -1, RWF_NOSIGNAL));
+        long result = CHECKED(syscall(SYS_pwritev2, fd, &piece, 1L, -1L, -1L, RWF_NOSIGNAL));
         if (result != -EOPNOTSUPP && result != -EINVAL && result != -ENOSYS)
             return result;
         if (result == -ENOSYS)
@@ -137,6 +132,8 @@ int32_t pal__k_sock_recv_slow(pal_sock sock, void *buffer, size_t size, uint32_t
     if (flags & PAL_MSG_TRUNC && slot->type == PAL_SOCK_STREAM)
         native &= ~MSG_TRUNC; /* on a stream the kernel would throw the bytes away */
     long result = sys_recvfrom(slot->fd, buffer, io_cut(size), native, NULL, NULL);
+    if (result > 0 && !(flags & (PAL_MSG_PEEK | PAL_MSG_ERRQUEUE)))
+        acknowledge(slot);
     return result >= 0 ? (int32_t)result : pal__failed(result);
 }
 
@@ -146,10 +143,12 @@ int32_t pal__k_sock_send_slow(pal_sock sock, const void *data, size_t size, uint
     if (!slot)
         return pal__refuse(PAL_EBADF, NULL);
     if (flags & ~(uint32_t)SEND_FLAGS)
-        return pal__refuse(PAL_EINVAL, "sending knows PAL_MSG_OOB, DONTROUTE, EOR, MORE and WAIT");
+        return pal__refuse(PAL_EINVAL, "sending knows PAL_MSG_OOB, DONTROUTE, EOR, MORE, ZEROCOPY and WAIT");
     if (slot_plain(slot))
         return plain_write(slot, data, size, flags);
-    int error = flags & PAL_MSG_WAIT ? pal__k_block(slot, POLLOUT) : 0;
+    int error = flags & PAL_MSG_ZEROCOPY ? pal__k_may_zerocopy(slot) : 0;
+    if (!error && flags & PAL_MSG_WAIT)
+        error = pal__k_block(slot, POLLOUT);
     if (error)
         return error;
     int native = (int)(flags & ~(uint32_t)PAL_MSG_WAIT) | MSG_NOSIGNAL | (flags & PAL_MSG_WAIT ? 0 : MSG_DONTWAIT);

@@ -1,7 +1,8 @@
 /* sys.h: the system calls of the hot paths, each returning >= 0 or -errno, which is PAL_E* (rule 2).
  *
- * On x86-64 and aarch64 Linux they are inline: no call, no errno. Elsewhere, and in sanitizer builds (which have to see
- * what the kernel reads and writes), they are the C library's. Cold calls use the C library directly and CHECKED. */
+ * On x86-64 and aarch64 Linux they are inline: no call, no errno. Elsewhere, and for sanitizers and analyzers, which
+ * have to see what the kernel reads and writes, they are the C library's. Cold calls use the C library directly, and
+ * CHECKED. */
 #ifndef PAL__POSIX_SYS_H
 #define PAL__POSIX_SYS_H
 
@@ -17,7 +18,8 @@
         result_ < 0 ? -(long)errno : result_;                                                                          \
     })
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(PAL_NO_INLINE_SYSCALLS)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang_analyzer__) ||                    \
+    defined(PAL_NO_INLINE_SYSCALLS)
 #define SYS_INLINE 0
 #elif defined(__linux__) && (defined(__x86_64__) && !defined(__ILP32__) || defined(__aarch64__))
 #define SYS_INLINE 1
@@ -101,6 +103,26 @@ static inline long sys_accept4(int fd, void *name, socklen_t *name_size, int fla
     return sys_call4(SYS_accept4, fd, (long)name, (long)name_size, flags);
 #else
     return CHECKED(accept4(fd, name, name_size, flags));
+#endif
+}
+
+/* Some C libraries make a call a message of these two, to translate headers that the kernel reads differently. Ours are
+ * right for it as they are, since their padding is zero. */
+static inline long sys_recvmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags)
+{
+#if SYS_INLINE
+    return sys_call6(SYS_recvmmsg, fd, (long)headers, count, flags, 0, 0);
+#else
+    return CHECKED(recvmmsg(fd, headers, count, flags, NULL));
+#endif
+}
+
+static inline long sys_sendmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags)
+{
+#if SYS_INLINE
+    return sys_call4(SYS_sendmmsg, fd, (long)headers, count, flags);
+#else
+    return CHECKED(sendmmsg(fd, headers, count, flags));
 #endif
 }
 

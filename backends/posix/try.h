@@ -1,7 +1,7 @@
 /* try.h: receive and send as the hot path has them: one look-up, one system call, nothing else.
  *
  * Connected sockets are left in blocking mode and tried with MSG_DONTWAIT (hole 3), so that PAL_MSG_WAIT needs no mode
- * change either. Flags and descriptors that are no sockets go to stream.c. */
+ * change either. Flags, descriptors that are no sockets, and sockets with SLOT_DETOUR go to stream.c and message.c. */
 #ifndef PAL__POSIX_TRY_H
 #define PAL__POSIX_TRY_H
 
@@ -11,9 +11,9 @@
 #include "sockaddr.h"
 #include "sys.h"
 
-static inline size_t io_cut(size_t size)
+static inline size_t io_cut(uint64_t size)
 {
-    return size > PAL_IO_MAX ? PAL_IO_MAX : size;
+    return size > PAL_IO_MAX ? PAL_IO_MAX : (size_t)size;
 }
 
 static inline int32_t pal__k_sock_recv(pal_sock sock, void *buffer, size_t size, uint32_t flags)

@@ -3,10 +3,8 @@
 #define PAL__POSIX_WAIT_H
 
 #include "../common/machine.h"
+#include "deadline.h"
 #include "kernel.h"
-
-/* Sets a bit of poll->wake_bits and rouses the owner if need be. Async-signal-safe. */
-void pal__k_wake(pal_poll *poll, uint32_t bit);
 
 /* Turns wake_bits into events until the array has count_max entries; what is left goes to the next wait. Returns the
  * array's count. */
@@ -34,7 +32,7 @@ static inline bool fall_asleep(pal_poll *poll)
 /* For a wait that is not to sleep: is there something to do first? */
 static inline bool wait_is_due(const pal_poll *poll)
 {
-    return atomic_load_explicit(&poll->wake_bits, memory_order_relaxed) != 0;
+    return (atomic_load_explicit(&poll->wake_bits, memory_order_relaxed) & ~(uint32_t)WAKE_SPIN) != 0;
 }
 
 static inline void wake_up(pal_poll *poll)
@@ -45,9 +43,18 @@ static inline void wake_up(pal_poll *poll)
 /* What every wait does last, with the count of events so far. */
 static inline int wait_end(pal_poll *poll, uint32_t count)
 {
-    if (LIKELY(atomic_load_explicit(&poll->wake_bits, memory_order_relaxed) == 0))
+    if (LIKELY(!wait_is_due(poll)))
         return (int)count;
     return pal__k_wake_collect(poll, poll->events_max);
 }
+
+/* ---- idling (PAL_IDLE_*) ---- */
+
+/* A target's look at its set: 0 as deadline looks and returns, else it may sleep. */
+typedef long wait_look(pal_poll *poll, uint64_t deadline_ns);
+
+/* What a poll that does not simply block does in place of sleeping: looks again and again until something is found or
+ * due, or the deadline has passed; BACKOFF sleeps in the end. Returns what look found last. */
+long pal__k_idle(pal_poll *poll, uint64_t deadline_ns, wait_look *look);
 
 #endif

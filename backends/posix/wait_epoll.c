@@ -27,7 +27,7 @@ SAME_NUMBER(PAL_HUP, EPOLLHUP);
 SAME_NUMBER(PAL_RDHUP, EPOLLRDHUP);
 
 struct epoll_poll {
-    struct pal_poll base;
+    _Alignas(64) struct pal_poll base; /* its hot fields are one line */
     int set;                   /* the epoll descriptor */
     int wake;                  /* the eventfd; its cookie is 0, which is no handle */
     struct epoll_event *found; /* events_max entries, filled by the kernel */
@@ -68,17 +68,24 @@ static bool has_pwait2(void)
 
 /* ---- the set ---- */
 
+static inline long sys_epoll_ctl(int set, int operation, int fd, struct epoll_event *event)
+{
+#if SYS_INLINE
+    return sys_call4(SYS_epoll_ctl, set, operation, fd, (long)event);
+#else
+    return CHECKED(epoll_ctl(set, operation, fd, event));
+#endif
+}
+
 static int change(struct epoll_poll *poll, struct slot *slot, uint32_t want)
 {
     struct epoll_event event = {.events = want & SLOT_WAITABLE, .data.u64 = slot_handle(slot).id};
     if (want & PAL_EDGE)
         event.events |= EPOLLET;
     int operation = !want ? EPOLL_CTL_DEL : slot->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-#if SYS_INLINE
-    long result = sys_call4(SYS_epoll_ctl, poll->set, operation, slot->fd, (long)&event);
-#else
-    long result = CHECKED(epoll_ctl(poll->set, operation, slot->fd, &event));
-#endif
+    long result = sys_epoll_ctl(poll->set, operation, slot->fd, &event);
+    if (UNLIKELY(result == -EEXIST)) /* it has moved away and back, and has not fired here meanwhile */
+        result = sys_epoll_ctl(poll->set, EPOLL_CTL_MOD, slot->fd, &event);
     if (result < 0)
         return (int)result;
     slot->armed = (uint16_t)want;
@@ -151,14 +158,17 @@ static COLD void rebuild(struct epoll_poll *poll)
 
 /* ---- waiting ---- */
 
-/* The hot path is pal__k_poll_wait and report: they call nothing but what ends them (look, sleep_until, report_rest,
- * found_none), so they save no register, and the functions that they end in repeat for odd cases what they do. */
+/* The hot path is pal__k_poll_wait and report: they call nothing but what ends them (attend_and_look, wait_until,
+ * report_rest, found_none), so they save no register, and the functions that they end in repeat for odd cases what they
+ * do. */
 
 /* An event that cannot be emitted as it is. room: how many may still be written. */
 static void odd_event(struct epoll_poll *poll, pal_sock cookie, uint32_t ready, uint32_t room)
 {
     struct pal_poll *base = &poll->base, *owner = base;
     struct slot *slot = slot_of(cookie);
+    if (!slot)
+        slot = slot_of_type(cookie.id, SLOT_CHILD);
     if (!slot) {
         if (cookie.id != 0) /* 0 is the eventfd, which has done its work by ending the wait */
             rebuild(poll);
@@ -229,20 +239,7 @@ static COLD int found_none(struct epoll_poll *poll, long found)
     return found < 0 && found != -EINTR ? pal__failed(found) : wait_end(&poll->base, 0);
 }
 
-/* There is something to do before the wait may sleep: it does that, looks, and does not sleep. */
-static __attribute__((noinline)) int look(struct epoll_poll *poll)
-{
-    struct pal_poll *base = &poll->base;
-    wake_up(base);
-    base->count = 0;
-    pal__k_attend(base);
-    long found = sys_epoll_wait(poll->set, poll->found, events_room(base), 0);
-    if (UNLIKELY(found < 0 && found != -EINTR && base->count == 0)) /* else events would be lost with it */
-        return pal__failed(found);
-    return report_rest(poll, poll->found, poll->found + (found > 0 ? found : 0));
-}
-
-static long wait_until(struct epoll_poll *poll, uint64_t deadline_ns)
+static long sleep_until(struct epoll_poll *poll, uint64_t deadline_ns)
 {
     struct timespec room, *timeout = deadline_timeout(deadline_ns, &room);
     if (has_pwait2())
@@ -251,13 +248,34 @@ static long wait_until(struct epoll_poll *poll, uint64_t deadline_ns)
     return sys_epoll_wait(poll->set, poll->found, poll->base.events_max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
+static long look(pal_poll *base, uint64_t deadline_ns)
+{
+    struct epoll_poll *poll = epoll_of(base);
+    return deadline_ns ? sleep_until(poll, deadline_ns) : sys_epoll_wait(poll->set, poll->found, events_room(base), 0);
+}
+
+/* There is something to do before the wait may sleep, which then does not; or it is to spin. */
+static __attribute__((noinline)) int attend_and_look(struct epoll_poll *poll, uint64_t deadline_ns)
+{
+    struct pal_poll *base = &poll->base;
+    bool due = wait_is_due(base);
+    wake_up(base);
+    base->count = 0;
+    if (due)
+        pal__k_attend(base);
+    long found = due || !deadline_ns ? look(base, 0) : pal__k_idle(base, deadline_ns, look);
+    if (UNLIKELY(found < 0 && found != -EINTR && base->count == 0)) /* else events would be lost with it */
+        return pal__failed(found);
+    return report_rest(poll, poll->found, poll->found + (found > 0 ? found : 0));
+}
+
 /* A wait with a real deadline: the only one that reads a clock. Milliseconds, rounded up, where there is no better. */
-static __attribute__((noinline)) int sleep_until(struct epoll_poll *poll, uint64_t deadline_ns)
+static __attribute__((noinline)) int wait_until(struct epoll_poll *poll, uint64_t deadline_ns)
 {
     struct pal_poll *base = &poll->base;
     if (UNLIKELY(!fall_asleep(base)))
-        return look(poll);
-    long found = wait_until(poll, deadline_ns);
+        return attend_and_look(poll, deadline_ns);
+    long found = sleep_until(poll, deadline_ns);
     wake_up(base);
     return found > 0 ? report(poll, base->events, found) : found_none(poll, found);
 }
@@ -268,7 +286,7 @@ static COLD int claim_and_wait(struct epoll_poll *poll, uint64_t deadline_ns)
     int error = pal__poll_claim(&poll->base);
     if (error)
         return error;
-    return deadline_ns ? sleep_until(poll, deadline_ns) : look(poll);
+    return deadline_ns ? wait_until(poll, deadline_ns) : attend_and_look(poll, 0);
 }
 
 int pal__k_poll_wait(pal_poll *base, const struct pal_event **out, uint64_t deadline_ns)
@@ -282,15 +300,15 @@ int pal__k_poll_wait(pal_poll *base, const struct pal_event **out, uint64_t dead
     long found;
     if (LIKELY(deadline_ns == UINT64_MAX)) {
         if (UNLIKELY(!fall_asleep(base)))
-            return look(poll);
+            return attend_and_look(poll, deadline_ns);
         found = sys_epoll_wait(poll->set, poll->found, base->events_max, -1);
         wake_up(base);
     } else if (deadline_ns == 0) {
         if (UNLIKELY(wait_is_due(base)))
-            return look(poll);
+            return attend_and_look(poll, 0);
         found = sys_epoll_wait(poll->set, poll->found, base->events_max, 0);
     } else {
-        return sleep_until(poll, deadline_ns);
+        return wait_until(poll, deadline_ns);
     }
     return LIKELY(found > 0) ? report(poll, events, found) : found_none(poll, found);
 }
@@ -358,7 +376,7 @@ int pal__k_poll_native(pal_poll *poll, intptr_t *out)
     if (!out)
         return pal__refuse(PAL_EINVAL, "pal_poll_native needs room for the descriptor");
     poll->nested = true;
-    if (wait_is_due(poll))
+    if (atomic_load(&poll->wake_bits) & ~(uint32_t)WAKE_SPIN) /* after nested is seen, as a waker's looks are ordered */
         pal__wait_rouse(poll);
     *out = epoll_of(poll)->set;
     return 0;
@@ -371,7 +389,6 @@ int pal__k_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data
 
 const struct pal_backend *pal__k_backend_info(void)
 {
-    static const struct pal_backend ns = {"epoll", PAL_ABI, 0, KERNEL_CAPS | PAL_CAP_EDGE | PAL_CAP_NS_WAIT};
-    static const struct pal_backend ms = {"epoll", PAL_ABI, 0, KERNEL_CAPS | PAL_CAP_EDGE};
-    return has_pwait2() ? &ns : &ms;
+    static struct pal_backend info = {"epoll", PAL_ABI, 0, 0};
+    return pal__k_describe(&info, KERNEL_CAPS | PAL_CAP_EDGE | (has_pwait2() ? PAL_CAP_NS_WAIT : 0u));
 }

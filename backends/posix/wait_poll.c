@@ -17,7 +17,7 @@
 enum { SET_FIRST = 1024 }; /* places at open; doubled when they run out, the only allocation after open */
 
 struct poll_poll {
-    struct pal_poll base;
+    _Alignas(64) struct pal_poll base; /* its hot fields are one line */
     struct pollfd *set; /* [0] is the wake pipe */
     uint32_t *numbers;  /* of the slots, in the same places */
     uint32_t count, capacity;
@@ -105,8 +105,9 @@ void pal__wait_forget(pal_poll *poll, struct slot *slot)
 
 /* ---- waiting ---- */
 
-static long look(struct poll_poll *poll, uint64_t deadline_ns)
+static long look(pal_poll *base, uint64_t deadline_ns)
 {
+    struct poll_poll *poll = poll_of(base);
     struct timespec timeout;
     return CHECKED(ppoll(poll->set, poll->count, deadline_timeout(deadline_ns, &timeout), NULL));
 }
@@ -118,8 +119,8 @@ static void empty_wake_pipe(const struct poll_poll *poll)
         continue;
 }
 
-/* Reports up to the array's room, found places in all. A look may shrink the set and move its last place into the one
- * being looked at; that socket is then seen in the next wait, where it is still ready. */
+/* Reports up to the array's room, found places in all. A look may shrink the set, and its last place moves into the one
+ * that was looked at: then that is looked at again. */
 static void report(struct poll_poll *poll, long found)
 {
     struct pal_poll *base = &poll->base;
@@ -127,40 +128,47 @@ static void report(struct poll_poll *poll, long found)
         empty_wake_pipe(poll);
         found--;
     }
-    uint32_t looks = poll->count - 1, at = poll->first;
-    for (; looks && found > 0 && events_room(base); looks--, at++) {
+    uint32_t at = poll->first;
+    for (uint32_t looks = poll->count - 1; looks && found > 0 && events_room(base); looks--) {
         if (at >= poll->count || at == 0)
             at = 1;
-        uint32_t ready = (uint16_t)poll->set[at].revents;
-        if (!ready)
-            continue;
-        found--;
+        uint32_t number = poll->numbers[at], ready = (uint16_t)poll->set[at].revents;
+        struct slot *slot = &pal__slots[number];
         poll->set[at].revents = 0;
-        struct slot *slot = &pal__slots[poll->numbers[at]];
-        if (LIKELY(!(ready & slot->odd))) {
+        found -= ready != 0;
+        if (LIKELY(ready && !(ready & slot->odd))) {
             emit_ready(base, slot, ready);
-            continue;
+        } else if (ready) {
+            pal__machine_ready(base, slot, ready, events_room(base));
+            pal__wait_update(base, slot, slot_want(slot));
         }
-        pal__machine_ready(base, slot, ready, events_room(base));
-        pal__wait_update(base, slot, slot_want(slot));
         if (poll->count == 1)
             break;
+        if (at < poll->count && poll->numbers[at] == number)
+            at++;
     }
     poll->first = at;
 }
 
-/* Sleeps until the deadline, unless there is something to do first. */
-static long wait_for_events(struct poll_poll *poll, uint64_t deadline_ns)
+/* There is something to do before the wait may sleep, or it is to spin. */
+static COLD long attend_and_look(pal_poll *poll, uint64_t deadline_ns)
 {
-    struct pal_poll *base = &poll->base;
-    long found;
-    base->count = 0;
-    if (deadline_ns ? !fall_asleep(base) : wait_is_due(base)) {
-        pal__k_attend(base);
-        deadline_ns = 0;
-    }
-    found = look(poll, deadline_ns);
-    wake_up(base);
+    wake_up(poll);
+    if (wait_is_due(poll))
+        pal__k_attend(poll);
+    else if (deadline_ns)
+        return pal__k_idle(poll, deadline_ns, look);
+    return look(poll, 0);
+}
+
+/* Sleeps until the deadline, unless there is something else to do first. */
+static long wait_for_events(pal_poll *poll, uint64_t deadline_ns)
+{
+    poll->count = 0;
+    if (deadline_ns ? !fall_asleep(poll) : wait_is_due(poll))
+        return attend_and_look(poll, deadline_ns);
+    long found = look(poll, deadline_ns);
+    wake_up(poll);
     return found;
 }
 
@@ -172,7 +180,7 @@ int pal__k_poll_wait(pal_poll *base, const struct pal_event **out, uint64_t dead
         return error;
     base->now_ns = 0;
     *out = base->events;
-    long found = wait_for_events(poll_of(base), deadline_ns);
+    long found = wait_for_events(base, deadline_ns);
     if (UNLIKELY(found < 0 && found != -EINTR && base->count == 0)) /* else events would be lost with it */
         return pal__failed(found);
     if (found > 0)
@@ -262,6 +270,6 @@ int pal__k_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data
 
 const struct pal_backend *pal__k_backend_info(void)
 {
-    static const struct pal_backend info = {"poll", PAL_ABI, 0, KERNEL_CAPS | PAL_CAP_NS_WAIT};
-    return &info;
+    static struct pal_backend info = {"poll", PAL_ABI, 0, 0};
+    return pal__k_describe(&info, KERNEL_CAPS | PAL_CAP_NS_WAIT);
 }

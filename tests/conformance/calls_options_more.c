@@ -355,18 +355,68 @@ Test(calls_options_more, buffers_grow_when_asked)
     sock_close(sock);
 }
 
-Test(calls_options_more, an_accepted_socket_has_its_listeners_nodelay)
+static void expect_of_listener(uint32_t option)
 {
     pal_sock listener, a, b;
     struct pal_addr addr;
 
     listener_open(PAL_AF_INET, &listener, &addr);
-    option_set(listener, PAL_SO_NODELAY, 1);
+    option_set(listener, option, 1);
     connect_to(listener, &addr, &a, &b);
-    cr_assert_eq(option_of(b, PAL_SO_NODELAY), 1);
-    cr_assert_eq(option_of(a, PAL_SO_NODELAY), 0);
+    cr_assert_eq(option_of(b, option), 1);
+    cr_assert_eq(option_of(a, option), 0);
+    expect_connected(a, b);
     pair_close(a, b);
     sock_close(listener);
+}
+
+Test(calls_options_more, an_accepted_socket_has_its_listeners_nodelay)
+{
+    expect_of_listener(PAL_SO_NODELAY);
+}
+
+Test(calls_options_more, an_accepted_socket_has_its_listeners_quickack_always)
+{
+    if (!has_caps(PAL_CAP_QUICKACK))
+        test_skip("quickack", "not of this backend");
+    expect_of_listener(PAL_SO_QUICKACK_ALWAYS);
+}
+
+Test(calls_options_more, a_duplicate_has_quickack_always_as_well)
+{
+    pal_sock a, b, second;
+
+    if (!has_caps(PAL_CAP_QUICKACK))
+        test_skip("quickack", "not of this backend");
+    pair_open(PAIR_TCP4, &a, &b);
+    option_set(b, PAL_SO_QUICKACK_ALWAYS, 1);
+    assert_error(pal_sock_dup(b, &second), 0);
+    cr_assert_eq(option_of(second, PAL_SO_QUICKACK_ALWAYS), 1);
+    expect_connected(a, second);
+    sock_close(second);
+    expect_connected(a, b);
+    pair_close(a, b);
+    assert_stale(b);
+}
+
+Test(calls_options_more, the_budget_of_busy_polling_is_checked)
+{
+    static const int32_t bad[] = {-1, 65536, INT32_MIN};
+    pal_sock sock = sock_open(PAL_AF_INET, PAL_SOCK_DGRAM);
+    int error;
+
+    if (!has_caps(PAL_CAP_PREFER_BUSY_POLL)) {
+        sock_close(sock);
+        test_skip("busy-poll", "not of this backend");
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_error(option_try(sock, PAL_SO_BUSY_POLL_BUDGET, bad[i]), PAL_EINVAL);
+        cr_assert_str_neq(pal_reason(), "");
+    }
+    error = option_try(sock, PAL_SO_BUSY_POLL_BUDGET, 16);
+    cr_assert(error == 0 || error == PAL_EPERM, "%s", pal_error_name(error));
+    assert_error(option_try(sock, PAL_SO_BUSY_POLL_BUDGET, 0), 0);
+    sock_close(sock);
 }
 
 Test(calls_options_more, low_water_is_what_makes_a_stream_readable)
@@ -409,17 +459,13 @@ Test(calls_options_more, corked_bytes_go_when_the_cork_does)
 
 Test(calls_options_more, privileged_numbers_are_kept_or_refused_as_such)
 {
-    static const uint32_t options[] = {PAL_SO_MARK, PAL_SO_INCOMING_CPU};
     pal_sock sock = sock_open(PAL_AF_INET, PAL_SOCK_DGRAM);
+    int error = option_try(sock, PAL_SO_MARK, 0);
 
-    for (int i = 0; i < 2; i++) {
-        int error = option_try(sock, options[i], 0);
-
-        cr_assert(error == 0 || error == PAL_EPERM || (error == PAL_ENOTSUP && *pal_reason() != '\0'), "%s",
-                  pal_error_name(error));
-        if (error == 0)
-            cr_assert_eq(option_of(sock, options[i]), 0);
-    }
+    cr_assert(error == 0 || error == PAL_EPERM || (error == PAL_ENOTSUP && *pal_reason() != '\0'), "%s",
+              pal_error_name(error));
+    if (error == 0)
+        cr_assert_eq(option_of(sock, PAL_SO_MARK), 0);
     sock_close(sock);
 }
 

@@ -8,21 +8,6 @@
         cr_expect_str_neq(pal_reason(), "", "%s: no reason", #call);                                                   \
     } while (0)
 
-Test(not_yet, files)
-{
-    pal_file file = {0};
-    struct pal_file_info info;
-    char bytes[4] = {0};
-
-    expect_not_yet(pal_file_open("nonexistent", PAL_FILE_READ, 0, &file));
-    cr_expect_eq(file.id, 0);
-    expect_not_yet(pal_file_close(file));
-    expect_not_yet(pal_file_read(file, bytes, sizeof(bytes), 0));
-    expect_not_yet(pal_file_write(file, bytes, sizeof(bytes), 0));
-    expect_not_yet(pal_file_sync(file, PAL_FILE_SYNC_ALL));
-    expect_not_yet(pal_file_info(file, &info));
-}
-
 Test(not_yet, processes)
 {
     static const char *const argv[] = {"true", NULL};
@@ -42,23 +27,6 @@ Test(not_yet, processes)
     expect_not_yet(pal_proc_close(process));
     rig_silent(&rig, 1, 2);
     rig_close(&rig);
-}
-
-Test(not_yet, memory_maps)
-{
-    struct pal_map spec;
-    void *address = NULL;
-
-    memset(&spec, 0, sizeof(spec));
-    spec.size = 4096;
-    spec.protect = PAL_MAP_READ;
-    expect_not_yet(pal_mmap(&spec, &address));
-    cr_expect_null(address);
-    expect_not_yet(pal_munmap(address, 4096));
-    expect_not_yet(pal_mprotect(address, 4096, PAL_MAP_READ));
-    expect_not_yet(pal_msync(address, 4096, PAL_MSYNC_WAIT));
-    expect_not_yet(pal_madvise(address, 4096, PAL_ADVISE_NORMAL));
-    expect_not_yet(pal_mremap(&address, 4096, 8192));
 }
 
 Test(not_yet, signal_masks_and_timers)

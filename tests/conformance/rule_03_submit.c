@@ -25,7 +25,7 @@ static struct pal_msg msg_of_iov(struct pal_iov *iov)
 
 static struct pal_op op_msgs(uint8_t kind, pal_sock sock, struct pal_msg *msgs, uint64_t count)
 {
-    struct pal_op op = op_recv(sock, OP, NULL, count);
+    struct pal_op op = op_recv(sock, OP, NULL, (size_t)count);
 
     op.kind = kind;
     op.aux = msgs;

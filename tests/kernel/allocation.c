@@ -1,6 +1,7 @@
 /* allocation.c: after pal_poll_open nothing is allocated: an echo by try, by op and by lease, its connections coming
- * and going, leaves the allocator of pal_setup alone, and the C library's too. The latter is counted where it can be
- * replaced: with glibc, without sanitizers. */
+ * and going, and what workers do, but for looking names up, leave the allocator of pal_setup alone, and the C library's
+ * too. The latter is counted where it can be replaced: with glibc, without sanitizers. */
+#include "../conformance/jobs.h"
 #include "kernel.h"
 #include "support/sanitizers.h"
 
@@ -90,7 +91,7 @@ static void ledger_free(void *context, void *memory, size_t size)
     free(memory);
 }
 
-static void set_up(struct ledger *ledger)
+static void set_up_with_workers(struct ledger *ledger, uint32_t workers_max)
 {
     struct pal_allocator allocator = {ledger_alloc, ledger_free, ledger};
     struct pal_setup setup;
@@ -98,7 +99,13 @@ static void set_up(struct ledger *ledger)
     memset(ledger, 0, sizeof(*ledger));
     memset(&setup, 0, sizeof(setup));
     setup.allocator = &allocator;
+    setup.workers_max = workers_max;
     assert_error(pal_setup(&setup), 0);
+}
+
+static void set_up(struct ledger *ledger)
+{
+    set_up_with_workers(ledger, 0);
 }
 
 /* ---- the echo ---- */
@@ -197,6 +204,80 @@ Test(allocation, an_echo_by_op_allocates_nothing)
 Test(allocation, an_echo_by_lease_allocates_nothing)
 {
     an_echo_allocates_nothing(BY_LEASE);
+}
+
+/* ---- workers ---- */
+
+/* 0, or what went wrong, where nothing may allocate. */
+static int perform(pal_poll *poll, struct pal_op *op)
+{
+    const struct pal_event *events;
+    int error = pal_submit(poll, op), count = 0;
+
+    while (error == 0 && count == 0)
+        error = count = pal_poll_wait(poll, &events, UINT64_MAX);
+    return error < 0 ? error : op->result;
+}
+
+Test(allocation, ten_thousand_jobs_allocate_nothing)
+{
+    struct ledger ledger;
+    struct rig rig;
+    _Atomic uint32_t done = 0;
+    struct pal_work work = {count_one, &done};
+    struct pal_op ops[4];
+    char byte = 'x';
+    pal_file file;
+    int result = 0;
+
+    set_up_with_workers(&ledger, 1);
+    rig_open(&rig, 2);
+    file = open_scratch_file("x", 1);
+    ops[0] = op_work(1, &work);
+    ops[1] = op_file(PAL_OP_READ, file, 2, &byte, 1, 0);
+    ops[2] = op_file(PAL_OP_WRITE, file, 3, &byte, 1, 0);
+    ops[3] = op_file(PAL_OP_SYNC, file, 4, NULL, 0, 0);
+    assert_error(perform(rig.poll, &ops[0]), 0); /* the thread's start, for which the system allocates */
+    atomic_store(&counts, true);
+    for (int i = 0; i < 10000 && result >= 0; i++)
+        result = perform(rig.poll, &ops[i % 3]);
+    if (result >= 0)
+        result = perform(rig.poll, &ops[3]);
+    atomic_store(&counts, false);
+    assert_error(result, 0);
+    cr_assert_eq(atomic_load(&allocations), 0, "%u allocations", atomic_load(&allocations));
+    assert_error(pal_file_close(file), 0);
+    rig_close(&rig);
+    cr_assert_eq(ledger.bytes, 0);
+}
+
+Test(allocation, a_look_up_gives_back_what_it_takes)
+{
+    struct ledger ledger;
+    struct rig rig;
+    struct busy_worker busy;
+    struct pal_query query = numeric_query("192.0.2.7", "80");
+    struct pal_addr addr;
+    struct pal_op op = op_resolve(1, &query, &addr, 1);
+    size_t before;
+
+    set_up_with_workers(&ledger, 1);
+    rig_open(&rig, 2);
+    before = ledger.bytes;
+    for (int i = 0; i < 10; i++)
+        assert_error(rig_perform(&rig, &op), 1);
+    occupy_worker(&rig, &busy, 2);
+    rig_submit(&rig, &op);
+    cr_assert_gt(ledger.bytes, before);
+    rig_cancel(&rig, &op);
+    assert_error(rig_outcome(&rig, &op), PAL_ECANCELED);
+    cr_assert_eq(ledger.bytes, before, "%d bytes are left", (int)(ledger.bytes - before));
+    ledger.empty = true;
+    assert_error(pal_submit(rig.poll, &op), PAL_ENOMEM);
+    ledger.empty = false;
+    release_worker(&rig, &busy);
+    rig_close(&rig);
+    cr_assert_eq(ledger.bytes, 0);
 }
 
 Test(allocation, the_counter_counts)
