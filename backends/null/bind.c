@@ -352,6 +352,11 @@ int pal_munmap(void *address, size_t size)
     pal__null_stop(__func__);
 }
 
+int pal_mmap_unlink(const char *name)
+{
+    pal__null_stop(__func__);
+}
+
 int pal_mprotect(void *address, size_t size, uint32_t protect)
 {
     pal__null_stop(__func__);

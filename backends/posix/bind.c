@@ -317,6 +317,43 @@ int pal_file_info(pal_file file, struct pal_file_info *out)
     return pal__k_file_info(file, out);
 }
 
+/* ---- mmap.h ---- */
+
+int pal_mmap(const struct pal_map *spec, void **out)
+{
+    return pal__k_mmap(spec, out);
+}
+
+int pal_munmap(void *address, size_t size)
+{
+    return pal__k_munmap(address, size);
+}
+
+int pal_mmap_unlink(const char *name)
+{
+    return pal__k_mmap_unlink(name);
+}
+
+int pal_mprotect(void *address, size_t size, uint32_t protect)
+{
+    return pal__k_mprotect(address, size, protect);
+}
+
+int pal_msync(void *address, size_t size, int how)
+{
+    return pal__k_msync(address, size, how);
+}
+
+int pal_madvise(void *address, size_t size, int advice)
+{
+    return pal__k_madvise(address, size, advice);
+}
+
+int pal_mremap(void **address, size_t old_size, size_t new_size)
+{
+    return pal__k_mremap(address, old_size, new_size);
+}
+
 /* ---- context.h ---- */
 
 int pal_context_make(struct pal_context *out, void *stack, size_t size, void (*function)(void *), void *arg)

@@ -128,6 +128,15 @@ int pal__k_file_info(pal_file file, struct pal_file_info *out);
 
 /* Does this kernel have all of pidfds that children need: opening, waiting, signalling (Linux 5.4)? Asked once. */
 
+/* mmap.c */
+int pal__k_mmap(const struct pal_map *spec, void **out);
+int pal__k_munmap(void *address, size_t size);
+int pal__k_mmap_unlink(const char *name);
+int pal__k_mprotect(void *address, size_t size, uint32_t protect);
+int pal__k_msync(void *address, size_t size, int how);
+int pal__k_madvise(void *address, size_t size, int advice);
+int pal__k_mremap(void **address, size_t old_size, size_t new_size);
+
 /* What close and release ask first: PAL_EBUSY while somebody waits for the socket; 0, and its poll has let go of it. */
 int pal__k_retire(struct slot *slot);
 

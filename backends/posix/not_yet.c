@@ -49,44 +49,6 @@ int pal_signal_ctl(int what, void *argument, size_t size)
     return not_yet();
 }
 
-/* ---- mmap.h ---- */
-
-int pal_mmap(const struct pal_map *spec, void **out)
-{
-    (void)spec, (void)out;
-    return not_yet();
-}
-
-int pal_munmap(void *address, size_t size)
-{
-    (void)address, (void)size;
-    return not_yet();
-}
-
-int pal_mprotect(void *address, size_t size, uint32_t protect)
-{
-    (void)address, (void)size, (void)protect;
-    return not_yet();
-}
-
-int pal_msync(void *address, size_t size, int how)
-{
-    (void)address, (void)size, (void)how;
-    return not_yet();
-}
-
-int pal_madvise(void *address, size_t size, int advice)
-{
-    (void)address, (void)size, (void)advice;
-    return not_yet();
-}
-
-int pal_mremap(void **address, size_t old_size, size_t new_size)
-{
-    (void)address, (void)old_size, (void)new_size;
-    return not_yet();
-}
-
 int pal__child_ended(struct slot *slot, int32_t *result)
 {
     (void)slot, (void)result;
