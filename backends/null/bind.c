@@ -313,6 +313,11 @@ int pal_proc_watch(pal_poll *poll, pal_proc process, uint64_t data)
     pal__null_stop(__func__);
 }
 
+int pal_proc_wait(pal_proc process, struct pal_proc_info *out, uint64_t deadline_ns)
+{
+    pal__null_stop(__func__);
+}
+
 int pal_proc_kill(pal_proc process, int signal_number)
 {
     pal__null_stop(__func__);

@@ -317,6 +317,33 @@ int pal_file_info(pal_file file, struct pal_file_info *out)
     return pal__k_file_info(file, out);
 }
 
+/* ---- process.h ---- */
+
+int pal_proc_spawn(const struct pal_spawn *spec, pal_proc *out)
+{
+    return pal__k_proc_spawn(spec, out);
+}
+
+int pal_proc_watch(pal_poll *poll, pal_proc process, uint64_t data)
+{
+    return pal__k_proc_watch(poll, process, data);
+}
+
+int pal_proc_wait(pal_proc process, struct pal_proc_info *out, uint64_t deadline_ns)
+{
+    return pal__k_proc_wait(process, out, deadline_ns);
+}
+
+int pal_proc_kill(pal_proc process, int signal_number)
+{
+    return pal__k_proc_kill(process, signal_number);
+}
+
+int pal_proc_close(pal_proc process)
+{
+    return pal__k_proc_close(process);
+}
+
 /* ---- mmap.h ---- */
 
 int pal_mmap(const struct pal_map *spec, void **out)

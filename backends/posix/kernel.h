@@ -125,8 +125,14 @@ int pal__k_file_resize(pal_file file, uint64_t size);
 int pal__k_file_info(pal_file file, struct pal_file_info *out);
 
 /* spawn.c, process.c */
+int pal__k_proc_spawn(const struct pal_spawn *spec, pal_proc *out);
+int pal__k_proc_watch(pal_poll *poll, pal_proc process, uint64_t data);
+int pal__k_proc_wait(pal_proc process, struct pal_proc_info *out, uint64_t deadline_ns);
+int pal__k_proc_kill(pal_proc process, int signal_number);
+int pal__k_proc_close(pal_proc process);
 
 /* Does this kernel have all of pidfds that children need: opening, waiting, signalling (Linux 5.4)? Asked once. */
+bool pal__k_has_pidfds(void);
 
 /* mmap.c */
 int pal__k_mmap(const struct pal_map *spec, void **out);
@@ -144,7 +150,5 @@ int pal__k_retire(struct slot *slot);
  */
 int pal__k_hold_new(int fd, uint32_t flags, uint8_t family, uint8_t type, pal_sock *out);
 int pal__k_hold_two(const int fds[2], uint32_t flags, uint8_t family, uint8_t type, pal_sock out[2]);
-
-bool pal__k_has_pidfds(void);
 
 #endif

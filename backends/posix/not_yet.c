@@ -9,32 +9,6 @@ static int not_yet(void)
     return pal__refuse(PAL_ENOTSUP, "kernel backends do not carry this call yet");
 }
 
-/* ---- process.h ---- */
-
-int pal_proc_spawn(const struct pal_spawn *spec, pal_proc *out)
-{
-    (void)spec, (void)out;
-    return not_yet();
-}
-
-int pal_proc_watch(pal_poll *poll, pal_proc process, uint64_t data)
-{
-    (void)poll, (void)process, (void)data;
-    return not_yet();
-}
-
-int pal_proc_kill(pal_proc process, int signal_number)
-{
-    (void)process, (void)signal_number;
-    return not_yet();
-}
-
-int pal_proc_close(pal_proc process)
-{
-    (void)process;
-    return not_yet();
-}
-
 /* ---- signal.h ---- */
 
 int pal_signal_mask(int how, const uint64_t *set, uint64_t *old)
@@ -47,10 +21,4 @@ int pal_signal_ctl(int what, void *argument, size_t size)
 {
     (void)what, (void)argument, (void)size;
     return not_yet();
-}
-
-int pal__child_ended(struct slot *slot, int32_t *result)
-{
-    (void)slot, (void)result;
-    return 0;
 }

@@ -8,27 +8,6 @@
         cr_expect_str_neq(pal_reason(), "", "%s: no reason", #call);                                                   \
     } while (0)
 
-Test(not_yet, processes)
-{
-    static const char *const argv[] = {"true", NULL};
-    struct pal_spawn spec;
-    struct rig rig;
-    pal_proc process = {0};
-
-    memset(&spec, 0, sizeof(spec));
-    spec.program = "true";
-    spec.argv = argv;
-    spec.flags = PAL_SPAWN_SEARCH;
-    rig_open(&rig, 2);
-    expect_not_yet(pal_proc_spawn(&spec, &process));
-    cr_expect_eq(process.id, 0);
-    expect_not_yet(pal_proc_watch(rig.poll, process, 1));
-    expect_not_yet(pal_proc_kill(process, PAL_SIGTERM));
-    expect_not_yet(pal_proc_close(process));
-    rig_silent(&rig, 1, 2);
-    rig_close(&rig);
-}
-
 Test(not_yet, signal_masks_and_timers)
 {
     uint64_t set = 0;
