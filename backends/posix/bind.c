@@ -280,6 +280,16 @@ int pal_signal_watch(pal_poll *poll, int signal_number, uint64_t data)
     return pal__k_signal_watch(poll, signal_number, data);
 }
 
+int pal_signal_mask(int how, const uint64_t *set, uint64_t *old)
+{
+    return pal__k_signal_mask(how, set, old);
+}
+
+int pal_signal_ctl(int what, void *argument, size_t size)
+{
+    return pal__k_signal_ctl(what, argument, size);
+}
+
 /* ---- file.h ---- */
 
 int pal_file_open(const char *path, uint32_t flags, uint32_t mode, pal_file *out)

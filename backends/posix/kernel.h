@@ -134,6 +134,10 @@ int pal__k_proc_close(pal_proc process);
 /* Does this kernel have all of pidfds that children need: opening, waiting, signalling (Linux 5.4)? Asked once. */
 bool pal__k_has_pidfds(void);
 
+/* signal_ctl.c */
+int pal__k_signal_mask(int how, const uint64_t *set, uint64_t *old);
+int pal__k_signal_ctl(int what, void *argument, size_t size);
+
 /* mmap.c */
 int pal__k_mmap(const struct pal_map *spec, void **out);
 int pal__k_munmap(void *address, size_t size);
