@@ -14,7 +14,8 @@ done
 shift
 case $form in
 prelinked)
-    $compiler -nostdlib -r -fno-lto -o "$output.tmp" "$@"
+    # Without groups: of a function that several objects bring along, a later link would keep the one made local here.
+    $compiler -nostdlib -r -fno-lto -Wl,--force-group-allocation -o "$output.tmp" "$@"
     "$objcopy" --keep-global-symbols="$symbols" "$output.tmp" "$output"
     rm -f "$output.tmp"
     ;;

@@ -2,8 +2,9 @@
 
 usage: check_seam ROOT NM FORM:OBJECT...   where FORM is
   prelinked   its global symbols are pal.symbols, so that two backends in one link collide;
-  merged      an LTO object, where every further global begins pal__, so that it collides with nothing of a program.
-Neither may want a pal_ symbol: a backend is whole. NM must read the compiler's LTO objects (gcc-nm).
+  merged      an LTO object, where every further global begins pal__, so that it collides with nothing of a program;
+  shared      a shared library, which exports pal.symbols.
+None may want a pal_ symbol: a backend is whole. NM must read the compiler's LTO objects (gcc-nm).
 """
 
 import os
@@ -53,16 +54,19 @@ def _check_headers(functions, listed):
 
 
 def _check_object(form, path, listed, nm_command):
-    defined = nm.defined(nm_command, path)
+    options = ["--dynamic"] if form == "shared" else []
+    defined = nm.defined(nm_command, path, *options)
     findings = [tree.Finding(path, 0, f"does not define {name}", "define it in the backend's bind.c")
                 for name in sorted(listed - defined)]
     for name in sorted(defined - listed):
-        if form == "prelinked":
+        if form == "merged":
+            if not name.startswith("pal__"):
+                findings.append(tree.Finding(path, 0, f"defines the global {name}",
+                                             "make it static, or call it pal__..."))
+        else:
             findings.append(tree.Finding(path, 0, f"defines the global {name}",
-                                         "prelink with objcopy --keep-global-symbols=pal/pal.symbols"))
-        elif not name.startswith("pal__"):
-            findings.append(tree.Finding(path, 0, f"defines the global {name}", "make it static, or call it pal__..."))
-    for name in sorted(nm.undefined(nm_command, path)):
+                                         "make it of what objcopy --keep-global-symbols=pal/pal.symbols leaves"))
+    for name in sorted(nm.undefined(nm_command, path, *options)):
         if name.startswith("pal_"):
             findings.append(tree.Finding(path, 0, f"wants {name}", "a file is missing from the backend's sources"))
     return findings
@@ -72,6 +76,6 @@ if __name__ == "__main__":
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     PAIRS = [argument.split(":", 1) for argument in sys.argv[3:]]
-    if any(form not in ("prelinked", "merged") for form, _ in PAIRS):
+    if any(form not in ("prelinked", "merged", "shared") for form, _ in PAIRS):
         sys.exit(__doc__)
     sys.exit(tree.report("check_seam", *check(sys.argv[1], sys.argv[2], PAIRS)))

@@ -17,7 +17,8 @@ import tree
 
 # What a compiler calls of its own accord: stack protector, wide arithmetic, atomics, thread-locals, stack probes.
 _COMPILERS_OWN = re.compile(
-    r"_GLOBAL_OFFSET_TABLE_|bcmp|__stack_chk_(fail|guard)|__tls_get_addr|__emutls_get_address|_?__chkstk(_ms)?|"
+    r"_GLOBAL_OFFSET_TABLE_|bcmp|__stack_chk_(fail|guard)|___?tls_get_(addr|offset)|__emutls_get_address|"
+    r"_?__chkstk(_ms)?|"
     r"__(u?div|u?mod|u?divmod|mul|ashl|ashr|lshr|u?cmp|clz|ctz|popcount)[sdt]i[0-9]|"
     r"__atomic_\w+|__sync_\w+|__aarch64_(cas|swp|ld\w+?)[0-9]+_\w+|__gcov_\w+")
 # The same functions under the names that glibc's headers give them when they check or version them.

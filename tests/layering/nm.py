@@ -9,10 +9,10 @@ _MEMBER = re.compile(r".*\[(?:.*/)?([^/\]]+)\]:")
 _WANTED = ("U", "w", "v")
 
 
-def members(nm, path):
+def members(nm, path, *options):
     """The objects of an archive, or the one object that path is: name -> (names it defines, names it wants)."""
     # The portable format is "name type value size" a line; a member of an archive begins with "archive[member]:".
-    status, output = tree.run([*shlex.split(nm), "--extern-only", "--format=posix", path])
+    status, output = tree.run([*shlex.split(nm), "--extern-only", "--format=posix", *options, path])
     if status != 0:
         raise RuntimeError(f"{nm} cannot read {path}: {output.strip()}")
     found = {}
@@ -26,14 +26,14 @@ def members(nm, path):
     return {name: tables for name, tables in found.items() if name or len(found) == 1}
 
 
-def defined(nm, path):
-    """The global names that an object or archive defines."""
-    return set().union(*(defines for defines, _ in members(nm, path).values()))
+def defined(nm, path, *options):
+    """The global names that an object or archive defines; with --dynamic, those that a shared library does."""
+    return set().union(*(defines for defines, _ in members(nm, path, *options).values()))
 
 
-def undefined(nm, path):
+def undefined(nm, path, *options):
     """The names that an object wants from others."""
-    return set().union(*(wants for _, wants in members(nm, path).values()))
+    return set().union(*(wants for _, wants in members(nm, path, *options).values()))
 
 
 def seam_symbols(path):

@@ -4,6 +4,7 @@ usage: self_test CC CXX NM
 """
 
 import os
+import platform
 import sys
 import tempfile
 import unittest
@@ -12,6 +13,7 @@ import check_conditionals
 import check_freestanding
 import check_headers
 import check_includes
+import check_inlined
 import check_seam
 import check_symbols
 import check_tidy
@@ -34,11 +36,12 @@ class Tree(unittest.TestCase):
         with open(name, "w", encoding="utf-8") as file:
             file.write(text)
 
-    def compiled(self, name, text):
-        """An object of this C, compiled without optimisation so that nothing is optimised away."""
+    def compiled(self, name, text, *form):
+        """An object of this C, or another form, compiled without optimisation so that nothing is optimised away."""
         self.put(name + ".c", text)
         output = os.path.join(self.root, name + ".o")
-        status, told = tree.run([*CC.split(), "-c", "-O0", "-o", output, os.path.join(self.root, name + ".c")])
+        status, told = tree.run([*CC.split(), "-O0", "-o", output, os.path.join(self.root, name + ".c"),
+                                 *(form or ["-c"])])
         self.assertEqual(status, 0, told)
         return output
 
@@ -172,12 +175,61 @@ class Seam(Tree):
         text = "int pal__k(void);\nint pal_a(void) { return pal__k(); }\nint pal_b;\n"
         self.assert_red(self.red("prelinked", text), "wants pal__k")
 
+    def test_shared(self):
+        self.put("pal/pal.symbols", "pal_a\n")
+        self.put("pal/a.h", "int pal_a(void);\n")
+        surplus = "int pal_b(void);\nint pal_a(void) { return pal_b(); }\nint pal__k = 1;\n"
+        for text, expected in (("int pal_a(void) { return 1; }\n", []),
+                               (surplus, ["defines the global pal__k", "wants pal_b"])):
+            library = self.compiled("libpal.so", text, "-shared", "-fPIC", "-nostartfiles")
+            findings, _ = check_seam.check(self.root, NM, [("shared", library)])
+            self.assertEqual([finding.what for finding in findings], expected)
+
     def test_headers_and_list_differ(self):
         self.put("pal/pal.symbols", "pal_a\npal_x\n")
         self.put("pal/a.h", "/* x */\nint pal_a(void);\nint pal_b(void);\n")
         findings, _ = check_seam.check(self.root, NM, [])
         self.assertEqual([finding.what for finding in findings],
                          ["pal_b is not in pal/pal.symbols", "pal_x is declared by no header of pal/"])
+
+
+@unittest.skipUnless(platform.machine() in ("x86_64", "aarch64"), "the check reads the code of these two")
+class Inlined(Tree):
+    CALLS = "".join(f"int {name}(void); " for name in check_inlined.INLINED)
+    OWN = CALLS + "int main(void) { return " + " + ".join(f"{name}()" for name in check_inlined.INLINED) + "; }\n"
+
+    def red(self, program):
+        """Judges a linked program by the functions of OWN, which are main alone."""
+        return check_inlined.check("objdump", [(self.compiled("program", program, "-fPIC"),
+                                                self.compiled("own", self.OWN))])[0]
+
+    def test_good(self):
+        self.assertEqual(self.red("int pal_watch(void) { return 1; }\nint main(void) { return pal_watch(); }\n"), [])
+
+    def test_call(self):
+        text = "int pal_sock_recv(void) { return 1; }\nint main(void) { return pal_sock_recv(); }\n"
+        self.assert_red(self.red(text), "main calls pal_sock_recv")
+
+    def test_call_of_the_function_behind(self):
+        text = "int pal__k_sock_send(void) { return 1; }\nint main(void) { return pal__k_sock_send(); }\n"
+        self.assert_red(self.red(text), "main calls pal__k_sock_send")
+
+    def test_pointer(self):
+        text = "int watch(void) { return 1; }\nint (*pal)(void) = watch;\nint main(void) { return pal(); }\n"
+        self.assert_red(self.red(text), "main calls through a pointer")
+
+    def test_shared_library(self):
+        library = self.compiled("libpal.so", "int pal_watch(void) { return 1; }\n", "-shared", "-fPIC")
+        text = "int pal_watch(void);\nint main(void) { return pal_watch(); }\n"
+        program = self.compiled("program", text, library)
+        findings, _ = check_inlined.check("objdump", [(program, self.compiled("own", self.OWN))])
+        self.assert_red(findings, "main calls pal_watch through the PLT")
+
+    def test_nothing_to_see(self):
+        text = "int main(void) { return 1; }\n"
+        program = self.compiled("program", text, "-fPIC")
+        findings, _ = check_inlined.check("objdump", [(program, self.compiled("own", text))])
+        self.assertEqual(len(findings), len(check_inlined.INLINED))
 
 
 class Headers(Tree):

@@ -1,9 +1,11 @@
 """The swap: one object file becomes a program on every backend by linking alone, and never on two at once.
 
-usage: test_swap CC APP.o NAME=PRELINKED.o... [--merged NAME=MERGED.o...] [--linker LINKER]... [-- LINK_ARGUMENT...]
+usage: test_swap CC APP.o NAME=PRELINKED.o... [--merged NAME=MERGED.o...] [--shared NAME=FOLDER...]
+                 [--linker LINKER]... [-- LINK_ARGUMENT...]
 
 Each prelinked backend is linked with GNU ld and every linker named, and the program run. Merged (LTO) objects are GNU
-ld's alone. The null backend links, and says so when the program calls it. The application's object never changes.
+ld's alone. With the shared libraries it is linked once, and what runs is a matter of the folder that is searched. The
+null backend links, and says so when the program calls it. The application's object never changes.
 """
 
 import argparse
@@ -34,9 +36,10 @@ class Swap:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         return done.returncode, done.stdout
 
-    def run(self):
-        """Runs the program linked last: (exit status, standard output, standard error)."""
-        done = subprocess.run([self._program], capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False)
+    def run(self, folder=""):
+        """Runs the program linked last, with libraries of that folder: (exit status, standard output and error)."""
+        done = subprocess.run([self._program], capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False,
+                              env={**os.environ, "LD_LIBRARY_PATH": folder})
         return done.returncode, done.stdout, done.stderr
 
     def expect(self, held, what, told=""):
@@ -55,7 +58,21 @@ class Swap:
         if status != 0:
             self.expect(False, what, told)
             return
-        status, output, errors = self.run()
+        self.knows(name, what, *self.run())
+
+    def swaps(self, folders, *flags):
+        """One program, linked with the first of these (name, folder) pairs, runs on each of them."""
+        status, told = self.link([os.path.join(folders[0][1], "libpal.so.1")], *flags)
+        if status != 0:
+            self.expect(False, " ".join(["links with a shared library", *flags]), told)
+            return
+        before = digest(self._program)
+        for name, folder in folders:
+            self.knows(name, " ".join(["runs on shared", name, *flags]), *self.run(folder))
+        self.expect(digest(self._program) == before, "the program is the same file as before")
+
+    def knows(self, name, what, status, output, errors):
+        """The program has run in good order and named its backend; on null, it has said what is missing."""
         if name == "null":
             aborted = status != 0 and "null backend: pal_poll_open called" in errors
             self.expect(aborted, what + ": aborts, naming the call", f"exit {status}: {output}{errors}")
@@ -81,6 +98,7 @@ def main():
     parser.add_argument("app")
     parser.add_argument("prelinked", nargs="+")
     parser.add_argument("--merged", nargs="*", default=[])
+    parser.add_argument("--shared", nargs="*", default=[])
     parser.add_argument("--linker", action="append", default=[])
     given = sys.argv[1:]
     split = given.index("--") if "--" in given else len(given)
@@ -96,6 +114,8 @@ def main():
                 swap.works_on(name, path, *flags)
             for one, other in itertools.combinations(backends, 2):
                 swap.collide(one, other, *flags)
+            if arguments.shared:
+                swap.swaps([pair.split("=", 1) for pair in arguments.shared], *flags)
         merged = [pair.split("=", 1) for pair in arguments.merged]
         for name, path in merged:
             swap.works_on(name, path, "-flto", "-O2")
