@@ -120,7 +120,8 @@ static void empty_wake_pipe(const struct poll_poll *poll)
 }
 
 /* Reports up to the array's room, found places in all. A look may shrink the set, and its last place moves into the one
- * that was looked at: then that is looked at again. */
+ * that was looked at: then that is looked at, which is not a step on. As many steps as there were places go all the way
+ * round, wherever the place that moved comes from. */
 static void report(struct poll_poll *poll, long found)
 {
     struct pal_poll *base = &poll->base;
@@ -128,8 +129,8 @@ static void report(struct poll_poll *poll, long found)
         empty_wake_pipe(poll);
         found--;
     }
-    uint32_t at = poll->first;
-    for (uint32_t looks = poll->count - 1; looks && found > 0 && events_room(base); looks--) {
+    uint32_t at = poll->first, steps = poll->count - 1;
+    while (steps && found > 0 && events_room(base)) {
         if (at >= poll->count || at == 0)
             at = 1;
         uint32_t number = poll->numbers[at], ready = (uint16_t)poll->set[at].revents;
@@ -144,8 +145,10 @@ static void report(struct poll_poll *poll, long found)
         }
         if (poll->count == 1)
             break;
-        if (at < poll->count && poll->numbers[at] == number)
+        if (at < poll->count && poll->numbers[at] == number) {
             at++;
+            steps--;
+        }
     }
     poll->first = at;
 }

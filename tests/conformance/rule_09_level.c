@@ -165,6 +165,56 @@ Test(rule_09_level, one_event_a_wait_carries_all_the_bits)
     }
 }
 
+/* ---- completeness ---- */
+
+enum { CROWD = 5, CROWD_DATA = 100 };
+
+/* In one wait with room for all of them an op ends, so that its socket is waited for no more, and every other socket is
+ * ready. first: which one alone was ready in the wait before, as backends take turns; ender: whose op ends. */
+static void check_complete(int first, int ender)
+{
+    struct rig rig;
+    pal_sock a[CROWD], b[CROWD];
+    struct pal_op op;
+    char byte, in;
+
+    rig_open(&rig, 256);
+    for (int i = 0; i < CROWD; i++) {
+        pair_open(PAIR_UNIX_STREAM, &a[i], &b[i]);
+        if (i == ender) {
+            op = op_recv(a[i], CROWD_DATA + (uint64_t)i, &in, 1);
+            rig_submit(&rig, &op);
+        } else {
+            rig_watch(&rig, a[i], PAL_IN, CROWD_DATA + (uint64_t)i);
+        }
+    }
+    if (first != ender) {
+        send_all(b[first], "x", 1);
+        (void)rig_until_ready(&rig, CROWD_DATA + (uint64_t)first, PAL_IN);
+        cr_assert_eq(pal_sock_recv(a[first], &byte, 1, 0), 1);
+    }
+    for (int i = 0; i < CROWD; i++)
+        send_all(b[i], "x", 1);
+    (void)rig_turn(&rig, 1000 * MILLISECOND_NS);
+    for (int i = 0; i < CROWD; i++)
+        cr_assert_not_null(rig_find(&rig, CROWD_DATA + (uint64_t)i),
+                           "socket %d is ready, and the wait in which the op on %d ends leaves it out", i, ender);
+    cr_assert_eq(rig.count, CROWD);
+    for (int i = 0; i < CROWD; i++) {
+        if (i != ender)
+            rig_unwatch(&rig, a[i]);
+        pair_close(a[i], b[i]);
+    }
+    rig_close(&rig);
+}
+
+Test(rule_09_level, a_wait_in_which_an_op_ends_reports_every_other_ready_socket)
+{
+    for (int first = 0; first < CROWD; first++)
+        for (int ender = 0; ender < CROWD; ender++)
+            check_complete(first, ender);
+}
+
 /* ---- changes of interest ---- */
 
 /* What is watched flips while data arrives, before and after the waits. */
