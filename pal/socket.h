@@ -33,7 +33,7 @@ enum {
 };
 
 /* Makes a handle of the system's descriptor, whose kind is found by asking; it is the seam's to close from then on, and
- * close-on-exec. PAL_EBADF: not open; PAL_ENOTSUP: a regular file or directory (use pal_file_open). 4 to 9 calls. */
+ * close-on-exec. PAL_EBADF: not open; PAL_ENOTSUP: a regular file or directory (use pal_file_open). 4 to 10 calls. */
 int pal_sock_adopt(intptr_t native, uint32_t flags, pal_sock *out);
 
 /* Gives the descriptor back to the program; the handle is dead. PAL_EBUSY: watched, an op is out, or received leases

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 int pal__k_pipe(pal_sock out[2], uint32_t flags)
@@ -25,8 +26,16 @@ static int32_t socket_option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -1 : value;
 }
 
-/* SLOT_FRESH for a stream socket that neither listens nor connects, which must stay silent (rule 9); SLOT_CONNECTING
- * for one that somebody else has begun to connect. */
+/* Has it ended, rather than never begun? The system has no peer to name for either, but says the end of the stream for
+ * the first only. */
+static bool has_ended(int fd)
+{
+    struct pollfd item = {.fd = fd, .events = POLLRDHUP};
+    return poll(&item, 1, 0) == 1 && item.revents & POLLRDHUP;
+}
+
+/* SLOT_FRESH for a stream socket that neither listens nor connects, nor did so before, which must stay silent (rule 9);
+ * SLOT_CONNECTING for one that somebody else has begun to connect. */
 static uint32_t stage_of(int fd, int type)
 {
     struct sockaddr_storage name;
@@ -39,7 +48,7 @@ static uint32_t stage_of(int fd, int type)
     size = sizeof info;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state != TCP_CLOSE)
         return info.tcpi_state == TCP_SYN_SENT ? SLOT_CONNECTING : 0;
-    return SLOT_FRESH;
+    return has_ended(fd) ? 0 : SLOT_FRESH;
 }
 
 void pal__slot_refresh(struct slot *slot)

@@ -313,6 +313,44 @@ Test(calls_native, an_adopted_socket_can_be_watched)
     rig_close(&rig);
 }
 
+/* Adopts one end of a connection of which nothing is left, which some systems describe like one that never was. */
+static void adopt_ended(struct rig *rig, enum pair_kind kind, bool reset, uint32_t flags)
+{
+    pal_sock a, b;
+
+    pair_open(kind, &a, &b);
+    if (reset) {
+        close_with_reset(b);
+    } else {
+        assert_error(pal_sock_shutdown(a, PAL_SHUT_WR), 0);
+        expect_end(b);
+        sock_close(b);
+        expect_end(a);
+    }
+    cr_assert(sock_until(a, PAL_HUP) & PAL_HUP);
+    a = there_and_back(a, flags);
+    cr_assert(sock_until(a, PAL_IN) & PAL_IN, "the end of a connection is not told once it is adopted");
+    assert_error(pal_watch(rig->poll, a, PAL_IN, 7), 0);
+    cr_assert(rig_until(rig, 7, PAL_EV_READY).ready & PAL_IN);
+    assert_error(pal_watch(rig->poll, a, 0, 0), 0);
+    sock_close(a);
+}
+
+Test(calls_native, an_adopted_connection_that_has_ended_is_ready)
+{
+    static const enum pair_kind kinds[] = {PAIR_TCP4, PAIR_UNIX_STREAM, PAIR_UNIX_SEQPACKET};
+    struct rig rig;
+
+    require_native();
+    rig_open(&rig, 2);
+    for (int i = 0; i < 2; i++) {
+        for (size_t at = 0; at < sizeof(kinds) / sizeof(kinds[0]); at++)
+            adopt_ended(&rig, kinds[at], false, adopt_flags[i]);
+        adopt_ended(&rig, PAIR_TCP4, true, adopt_flags[i]);
+    }
+    rig_close(&rig);
+}
+
 Test(calls_native, release_needs_an_idle_socket)
 {
     struct rig rig;
