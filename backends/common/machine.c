@@ -502,8 +502,10 @@ void pal__machine_feed(pal_poll *poll)
 static bool enough_to_feed(const pal_poll *poll)
 {
     const struct lease_pool *pool = &poll->leases;
+    if (!pool->free_count)
+        return false; /* all may be reserved, and half of nothing is there */
     if (poll->leases_per_sock_max < pool->count)
-        return pool->free_count != 0;
+        return true;
     return pool->free_count * 2 >= pool->count - pool->reserved;
 }
 

@@ -109,6 +109,32 @@ Test(rule_13_feeding, reserved_leases_that_come_back_feed_a_socket)
     }
 }
 
+Test(rule_13_feeding, lease_that_comes_back_and_is_reserved_again_feeds_nobody)
+{
+    FOR_EACH_EVENTS_MAX(events_max)
+    {
+        struct rig rig;
+        struct pal_lease reserved[POOL], lease;
+        pal_sock a, b;
+
+        lease_rig_open(&rig, events_max, POOL, 0);
+        assert_error(pal_lease_reserve(rig.poll, reserved, POOL - 1, 1), 0);
+        pair_open(PAIR_UDP4, &a, &b);
+        send_messages(b, 2);
+        rig_watch(&rig, a, PAL_IN | PAL_LEASE, WATCH);
+        take(&rig, a, WATCH, &lease, 1);
+        starve(&rig, a, WATCH);
+        pal_lease_release(rig.poll, &lease, 1);
+        assert_error(pal_lease_reserve(rig.poll, &reserved[POOL - 1], 1, 1), 0);
+        rig_silent(&rig, WATCH, 3);
+        pal_lease_release(rig.poll, reserved, POOL);
+        take(&rig, a, WATCH, &lease, 1);
+        pal_lease_release(rig.poll, &lease, 1);
+        unwatch_and_close(&rig, a, b);
+        rig_close(&rig);
+    }
+}
+
 /* ---- edges ---- */
 
 static void edge_triggered_socket_is_fed(uint32_t events_max)
