@@ -423,8 +423,11 @@ static void ready_watch(pal_poll *poll, struct slot *slot, uint32_t ready)
         slot_set_interest(slot, slot->interest);
     }
     emit_ready(poll, slot, ready);
-    if (slot->interest & PAL_ONCE)
+    if (slot->interest & PAL_ONCE) {
+        if (UNLIKELY(slot_flags(slot) & SLOT_STARVED)) /* it was what writes that fired */
+            leave_starved(poll, slot);
         set_interest(poll, slot, 0, slot->data);
+    }
 }
 
 /* Runs the op of one side if it may: false when there is no room for its event. implied: the kernel reported an error,

@@ -314,6 +314,59 @@ Test(rule_13_feeding, moved_socket_is_fed_when_leases_of_the_poll_it_left_come_b
     }
 }
 
+/* A socket that starves, then becomes writable and so fires once. */
+static void starve_and_fire(struct rig *rig, pal_sock *a, pal_sock *b, struct pal_lease *held)
+{
+    struct pal_lease refused;
+
+    assert_error(pal_lease_reserve(rig->poll, held, 1, 1), 0);
+    pair_open(pair_kind_bounded(), a, b);
+    (void)fill(*a);
+    send_messages(*b, 1);
+    rig_watch(rig, *a, PAL_IN | PAL_OUT | PAL_LEASE | PAL_ONCE, WATCH);
+    assert_error(pal_lease_recv(*a, &refused, 1), PAL_ENOBUFS);
+    (void)rig_until_ready(rig, WATCH, PAL_STARVED);
+    (void)drain(*b);
+    (void)rig_until_ready(rig, WATCH, PAL_OUT);
+}
+
+Test(rule_13_feeding, starved_socket_whose_once_is_used_up_is_idle)
+{
+    FOR_EACH_EVENTS_MAX(events_max)
+    {
+        struct rig first, second;
+        struct pal_lease held;
+        pal_sock a, b, others[4];
+
+        lease_rig_open(&first, events_max, 1, 0);
+        lease_rig_open(&second, events_max, 1, 0);
+        starve_and_fire(&first, &a, &b, &held);
+        if (has_caps(PAL_CAP_MOVE)) {
+            rig_watch(&second, a, PAL_IN, OTHER);
+            (void)rig_until_ready(&second, OTHER, PAL_IN);
+            rig_unwatch(&second, a);
+        }
+        pair_close(a, b);
+        pal_lease_release(first.poll, &held, 1);
+        starve_and_fire(&first, &a, &b, &held);
+        pair_close(a, b);
+        pal_lease_release(first.poll, &held, 1); /* to whom would it be fed? */
+        assert_error(pal_lease_reserve(first.poll, &held, 1, 1), 0);
+        rig_silent(&first, WATCH, 3);
+        for (int i = 0; i < 4; i += 2) /* in the places of those that are gone */
+            pair_open(PAIR_UDP4, &others[i], &others[i + 1]);
+        pal_lease_release(first.poll, &held, 1);
+        rig_silent(&first, WATCH, 3);
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < i; j++)
+                cr_assert_neq(others[i].id, others[j].id, "a handle is given twice");
+        pair_close(others[0], others[1]);
+        pair_close(others[2], others[3]);
+        rig_close(&second);
+        rig_close(&first);
+    }
+}
+
 Test(rule_13_feeding, starved_socket_that_moves_is_fed_by_its_new_poll)
 {
     skip_without_moves();
