@@ -32,8 +32,10 @@ static int32_t attempt_connect(struct slot *slot, struct pal_op *op)
     if (error || outcome)
         return error ? error : outcome;
     struct pal_addr peer;
-    if (pal_sock_name(op->sock, PAL_NAME_PEER, &peer)) /* a try of the program's has taken the outcome away */
+    if (pal_sock_name(op->sock, PAL_NAME_PEER, &peer)) { /* a try of the program's has taken the outcome away */
+        slot_set(slot, SLOT_FAILED);
         return PAL_ENOTCONN;
+    }
     slot_clear(slot, SLOT_CONNECTING);
     return 0;
 }

@@ -185,6 +185,36 @@ Test(rule_09_bits, refused_connect_is_one_error_by_op)
     }
 }
 
+Test(rule_09_bits, refused_connect_whose_error_a_try_took_leaves_only_close)
+{
+    FOR_EACH_EVENTS_MAX(events_max)
+    {
+        struct rig rig;
+        struct pal_addr addr;
+        pal_sock wall, sock;
+        struct pal_op op;
+        int32_t result;
+        char byte;
+
+        rig_open(&rig, events_max);
+        wall = wall_open(&addr);
+        sock = stream_open();
+        op = op_connect(sock, OP, &addr);
+        if (pal_submit(rig.poll, &op) == 0) {
+            for (int i = 0; i < 500 && !(sock_until(sock, PAL_OUT) & (PAL_OUT | PAL_ERR)); i++)
+                continue;
+            assert_error(pal_sock_recv(sock, &byte, 1, 0), PAL_ECONNREFUSED);
+            result = rig_outcome(&rig, &op);
+            cr_assert(result == PAL_ENOTCONN || result == PAL_ECONNREFUSED, "%s", pal_error_name(result));
+        }
+        assert_error(pal_sock_connect(sock, &addr), PAL_EINVAL);
+        cr_assert_neq(pal_reason()[0], '\0');
+        assert_error(pal_sock_close(sock), 0);
+        assert_error(pal_sock_close(wall), 0);
+        rig_close(&rig);
+    }
+}
+
 /* ---- the end ---- */
 
 Test(rule_09_bits, end_of_stream_is_readable_in_every_wait)
