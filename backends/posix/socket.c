@@ -90,14 +90,19 @@ int pal__k_sock_dup(pal_sock sock, pal_sock *out)
         return pal__refuse(PAL_EBADF, NULL);
     if (!out)
         return pal__refuse(PAL_EINVAL, "pal_sock_dup needs room for the handle");
+    if (!pal__slot_reserve()) /* before anything about the socket is changed */
+        return no_handle();
     long fd = CHECKED(fcntl(slot->fd, F_DUPFD_CLOEXEC, 0));
-    if (fd < 0)
+    if (fd < 0) {
+        pal__slot_cancel();
         return pal__failed(fd);
+    }
     slot_set(slot, SLOT_EXPORTED | SLOT_MODE_KEPT);
     uint32_t inherited =
         slot_flags(slot) & (SLOT_MODE_KEPT | SLOT_SHARED | SLOT_EXPORTED | SLOT_NONBLOCK | SLOT_FRESH | SLOT_FAILED |
                             SLOT_CONNECTING | SLOT_PASS | SLOT_GROUPS | SLOT_ZEROCOPY | SLOT_QUICKACK);
-    return pal__k_hold_new((int)fd, inherited, slot->family, slot->type, out);
+    *out = slot_handle(pal__slot_begin((int)fd, inherited, slot->family, slot->type));
+    return 0;
 }
 
 static int address_for(const struct slot *slot, const struct pal_addr *addr, union sockaddr_any *name, socklen_t *size)

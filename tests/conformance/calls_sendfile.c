@@ -253,6 +253,35 @@ static void receive_waiting(void *arg)
     waiter->result = pal_sock_recv(waiter->sock, &byte, 1, PAL_MSG_WAIT);
 }
 
+Test(calls_sendfile, a_duplicate_that_was_refused_changes_nothing)
+{
+    struct pal_setup setup;
+    struct rig rig;
+    pal_sock a, b, spare[8], twin = {0};
+    pal_file file;
+    struct pal_op op;
+    int count = 0;
+
+    require_sendfile();
+    memset(&setup, 0, sizeof(setup));
+    setup.socks_max = 8;
+    assert_error(pal_setup(&setup), 0);
+    rig_open(&rig, 2);
+    pair_open(PAIR_UNIX_STREAM, &a, &b);
+    file = temporary_file("0123456789", 10);
+    while (count < 8 && pal_sock_open(NULL, PAL_AF_INET, PAL_SOCK_DGRAM, 0, &spare[count]) == 0)
+        count++;
+    assert_error(pal_sock_dup(a, &twin), PAL_ENOBUFS);
+    op = op_sendfile(a, &file, 0, 10);
+    cr_assert_eq(rig_perform(&rig, &op), 10, "%s", pal_error_name(op.result));
+    expect_text(b, "0123456789");
+    while (count > 0)
+        sock_close(spare[--count]);
+    file_close(file);
+    pair_close(a, b);
+    rig_close(&rig);
+}
+
 /* What a duplicate does may not change how the other waits: refused, or the other waits as before. */
 Test(calls_sendfile, a_duplicate_waits_as_before)
 {
