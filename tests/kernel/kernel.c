@@ -3,6 +3,8 @@
 #include "support/sanitizers.h"
 
 #include <dirent.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 bool is_backend(const char *name)
@@ -60,6 +62,7 @@ void in_child(void (*body)(void *), void *arg)
     child = fork();
     cr_assert_geq(child, 0);
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it does not outlive a test that was ended */
         body(arg);
         _exit(0);
     }

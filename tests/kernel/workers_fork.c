@@ -5,6 +5,7 @@
 #include "support/sanitizers.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { OP = 1, BUSY = 2 };
@@ -130,8 +131,10 @@ static int32_t fork_and_return(void *arg)
     int status = 0;
 
     (void)arg;
-    if (child == 0)
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         return 0; /* into the pool, of which this process has none */
+    }
     return waitpid(child, &status, 0) == child && WIFSIGNALED(status) ? WTERMSIG(status) : -1;
 }
 
