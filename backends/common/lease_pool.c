@@ -50,6 +50,13 @@ struct pal_lease pal__lease_take(struct lease_pool *pool, pal_sock lender)
     return (struct pal_lease){.data = data, .token = pool->number << 16 | index};
 }
 
+void pal__lease_disown(struct lease_pool *pool, pal_sock lender)
+{
+    for (uint32_t index = 0; index < pool->count; index++)
+        if (pool->lent[index] && pool->lender[index].id == lender.id)
+            pool->lender[index].id = UINT64_MAX; /* no handle, and not 0, which is reserved */
+}
+
 void pal__lease_check(const struct lease_pool *pool, const struct pal_lease *lease)
 {
     uint32_t index = lease->token & 0xffffu;

@@ -19,7 +19,7 @@ enum {
 
 struct lease_pool {
     uint8_t *memory;  /* count * stride bytes */
-    pal_sock *lender; /* per buffer: the socket it was received on; {0} for reserved ones */
+    pal_sock *lender; /* per buffer: the socket it was received on, or nobody; {0} for reserved ones */
     uint8_t *lent;    /* per buffer: 1 while it is the program's */
     uint32_t *free;   /* stack of buffer indexes */
     uint32_t free_count;
@@ -52,7 +52,10 @@ static inline uint8_t *lease_data(const struct lease_pool *pool, uint32_t index)
 /* Lends the top of the stack. There must be one. size is filled in by the caller. */
 struct pal_lease pal__lease_take(struct lease_pool *pool, pal_sock lender);
 
-/* Takes it back; returns the socket that it was received on, {0} for none. */
+/* Of what is lent through this socket nothing is its charge any more: it has moved since. */
+void pal__lease_disown(struct lease_pool *pool, pal_sock lender);
+
+/* Takes it back; returns the socket that it was received on, or what is no socket's handle. */
 pal_sock pal__lease_return(struct lease_pool *pool, const struct pal_lease *lease);
 
 /* Rule 5: the lease is lent by this pool and points into its buffer. */

@@ -30,6 +30,10 @@ static int join(pal_poll *poll, struct slot *slot)
     }
     slot->armed = 0;                                   /* a set that it was in drops it when it fires there */
     slot->event = poll->next_number - poll->count - 1; /* no event of this array */
+    if (UNLIKELY(slot->leases))
+        slot_set(slot, SLOT_LENDER);
+    if (UNLIKELY(slot_flags(slot) & SLOT_LENDER))
+        pal__lease_disown(&poll->leases, slot_handle(slot));
     slot->leases = 0;
     slot_clear(slot, SLOT_RELABELLED);
     atomic_store_explicit(&slot->poll, poll, memory_order_release);

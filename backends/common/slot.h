@@ -34,7 +34,8 @@ enum {
     SLOT_RELABELLED = 0x800, /* the event of it in the current array has the data of an earlier watch */
     SLOT_ZEROCOPY = 0x1000,  /* PAL_SO_ZEROCOPY is known to be on */
     SLOT_QUICKACK = 0x2000,  /* PAL_SO_QUICKACK_ALWAYS: its id has SLOT_DETOUR */
-    SLOT_OTHER = 0x4000      /* a file or a child, and no socket: its id has SLOT_DETOUR */
+    SLOT_OTHER = 0x4000,     /* a file or a child, and no socket: its id has SLOT_DETOUR */
+    SLOT_LENDER = 0x8000     /* leases from before it joined its poll may be out */
 };
 
 /* A mark in the id that a slot holds, never in a handle. Hot paths compare the two whole: so they find that this one is

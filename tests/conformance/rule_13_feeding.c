@@ -288,6 +288,28 @@ Test(rule_13_feeding, moved_socket_has_its_whole_share_once_its_old_leases_are_b
     }
 }
 
+Test(rule_13_feeding, leases_from_before_a_socket_moved_away_and_back_are_no_room_in_its_share)
+{
+    skip_without_moves();
+    FOR_EACH_EVENTS_MAX(events_max)
+    {
+        struct move move;
+        struct pal_lease leases[SHARE];
+
+        move_open(&move, events_max);
+        rig_unwatch(&move.second, move.a);
+        rig_watch(&move.first, move.a, PAL_IN | PAL_LEASE, WATCH);
+        take(&move.first, move.a, WATCH, leases, SHARE);
+        pal_lease_release(move.first.poll, move.old, SHARE);
+        starve(&move.first, move.a, WATCH);
+        pal_lease_release(move.first.poll, leases, SHARE);
+        take(&move.first, move.a, WATCH, leases, 1);
+        pal_lease_release(move.first.poll, leases, 1);
+        rig_unwatch(&move.first, move.a);
+        move_close(&move);
+    }
+}
+
 Test(rule_13_feeding, moved_socket_is_fed_when_leases_of_the_poll_it_left_come_back)
 {
     skip_without_moves();
