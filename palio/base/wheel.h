@@ -168,6 +168,15 @@ static inline uint64_t base_wheel_next(const struct base_wheel *wheel)
     return least;
 }
 
+/* The timers of the slot that is due first, in the order of their insertion: every timer outside of it is due later
+ * than each of them. NULL for an empty wheel. For who must know the earliest deadline exactly, or wants to look at what
+ * stands first: a walk of this list costs by the timers in it, which may be many while they are far away. The timers
+ * may be cancelled meanwhile, and armed again: to the end of this list, or of another. */
+static inline struct base_list *base_wheel_first(struct base_wheel *wheel)
+{
+    return base_wheel_is_empty(wheel) ? NULL : &wheel->slots[base_wheel__first_slot(wheel)];
+}
+
 /* True for a slot whose timers are few and all due. */
 static inline bool base_wheel__few_due(const struct base_list *slot, uint64_t now)
 {

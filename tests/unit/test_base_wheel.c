@@ -237,6 +237,50 @@ Test(base_wheel, following_next_reaches_a_crowded_deadline_in_one_step_a_level)
     cr_assert(steps <= BASE_WHEEL_LEVELS);
 }
 
+Test(base_wheel, the_first_slot_holds_the_earliest_of_however_many)
+{
+    static struct entry entries[BASE_WHEEL_FEW * 4];
+    const uint64_t deadline = UINT64_C(1) << 30;
+    uint64_t least = UINT64_MAX;
+    size_t count = 0;
+
+    start(0);
+    cr_assert_null(base_wheel_first(&wheel));
+    for (size_t i = 0; i < BASE_WHEEL_FEW * 4; i++)
+        arm(&entries[i], i == 0 ? deadline * 2 : deadline + (i * 7 + 5) % 61);
+    BASE_LIST_EACH(link, base_wheel_first(&wheel))
+    {
+        least = base_timer_of(link)->deadline < least ? base_timer_of(link)->deadline : least;
+        count++;
+    }
+    cr_assert_eq(count, BASE_WHEEL_FEW * 4 - 1);
+    cr_assert_eq(least, deadline);
+    cr_assert(base_wheel_next(&wheel) <= deadline);
+}
+
+Test(base_wheel, timers_of_the_first_slot_can_be_moved_while_it_is_walked)
+{
+    struct entry entries[3] = {{{{0}, 0}, 0, 0, false}};
+    struct base_list *slot;
+
+    start(0);
+    for (int i = 0; i < 3; i++)
+        arm(&entries[i], UINT64_C(70000) + (uint64_t)i);
+    slot = base_wheel_first(&wheel);
+    BASE_LIST_EACH_REMOVABLE(link, following, slot)
+    {
+        struct entry *entry = entry_of(base_timer_of(link));
+
+        base_wheel_cancel(&wheel, &entry->timer);
+        arm(entry, entry->due + 1000000);
+    }
+    cr_assert(base_list_is_empty(slot));
+    cr_assert_neq(base_wheel_first(&wheel), slot);
+    expect_fired(1069999, NULL, 0);
+    expect_fired(1070002, (struct entry *[]){&entries[0], &entries[1], &entries[2]}, 3);
+    cr_assert_null(base_wheel_first(&wheel));
+}
+
 Test(base_wheel, arming_twice_stops_the_program, .signal = TRAP_SIGNAL)
 {
     struct entry entry = {0};
