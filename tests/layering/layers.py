@@ -53,6 +53,7 @@ LAYERS = [
     Layer("palio/tls", ["palio/task", "palio/stream"], ANY),
     Layer("backends/netstack", ["pal", "palio/base"], ISO_C),
     Layer("backends/null", ["pal"], ISO_C),
+    Layer("backends/tap", ["backends/netstack"], ANY),
     Layer("backends/common", ["pal", "palio/base", "backends/common/arch"], ISO_C),
     # The C library's context switch, for CPUs that have none written by hand.
     Layer("backends/common/arch", ["pal"], ISO_C | {"signal.h", "ucontext.h"}),
