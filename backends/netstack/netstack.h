@@ -16,9 +16,12 @@
 #include <pal/os.h>
 
 enum {
-    NETSTACK_DAD = 0x01,          /* duplicate address detection (RFC 4862, 5227) before an address is used */
-    NETSTACK_COOKIES_OFF = 0x02,  /* a full backlog drops SYNs, or its oldest one, instead of answering with cookies */
-    NETSTACK_FIXED_ISN = 0x04,    /* every connection begins at config.isn: for tests of wrap-around only */
+    NETSTACK_DAD = 0x01,         /* duplicate address detection (RFC 4862, 5227) before an address is used */
+    NETSTACK_COOKIES_OFF = 0x02, /* a full backlog drops SYNs, or its oldest one, instead of answering with cookies */
+    NETSTACK_FIXED_ISN = 0x04,   /* every connection begins at config.isn: for tests of wrap-around only */
+    NETSTACK_SACK_OFF = 0x10,    /* TCP options that are neither offered nor taken */
+    NETSTACK_TIMESTAMPS_OFF = 0x20,
+    NETSTACK_SCALE_OFF = 0x40,
     NETSTACK_NO_PREDICTION = 0x08 /* the slow path for every segment: for tests of the fast one */
 };
 
@@ -62,7 +65,7 @@ struct netstack_config {
     uint64_t user_timeout_ns;                          /* R2: unacknowledged that long, a connection ends: 100 s */
     uint64_t keepalive_idle_ns, keepalive_interval_ns; /* 2 h, 75 s */
     uint32_t keepalive_count;                          /* 9 */
-    uint32_t syn_retries;                              /* 6: gives up 127 s after the first */
+    uint32_t syn_retries;                              /* 6: gives up 123 s after the first */
     uint32_t synack_retries;                           /* 5 */
     uint32_t mtu_floor;       /* a path's MTU is never believed to be less: 552 over IPv4 (IPv6: 1280) */
     uint64_t frag_timeout_ns; /* 60 s */

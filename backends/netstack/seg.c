@@ -87,6 +87,7 @@ static void free_seg(struct tcb *tcb, struct seg *seg)
         tcb->lost_hint = NULL;
     if (tcb->sack_hint == seg)
         tcb->sack_hint = NULL;
+    BASE_ASSERT(seg->seq_link.prev != NULL);
     base_list_remove(&seg->seq_link);
     put_chunk(tcb->sock.stack, seg->chunk);
     give_seg(tcb, seg);

@@ -79,6 +79,21 @@ static inline bool stack_is_short(const struct netstack *stack)
     return stack->held_frames >= stack->config.held_frames_max;
 }
 
+/* TCP_HAS_* of a SYN that this stack does. */
+static inline uint8_t stack_syn_options(const struct netstack *stack)
+{
+    uint32_t flags = stack->config.flags;
+    uint8_t has = TCP_HAS_MSS;
+
+    if (!(flags & NETSTACK_SACK_OFF))
+        has |= TCP_HAS_SACK_PERMITTED;
+    if (!(flags & NETSTACK_TIMESTAMPS_OFF))
+        has |= TCP_HAS_TIMESTAMPS;
+    if (!(flags & NETSTACK_SCALE_OFF))
+        has |= TCP_HAS_SCALE;
+    return has;
+}
+
 /* Frees the frame and counts why. */
 static inline void drop(struct netstack *stack, struct frame *frame, enum netstack_counter counter)
 {

@@ -125,7 +125,8 @@ static void widen(struct netstack_config *config, const struct netstack_config *
 const char *pal__n_config_complete(struct netstack_config *config)
 {
     const struct netstack_config given = *config;
-    const uint32_t known = NETSTACK_DAD | NETSTACK_COOKIES_OFF | NETSTACK_FIXED_ISN | NETSTACK_NO_PREDICTION;
+    const uint32_t known = NETSTACK_DAD | NETSTACK_COOKIES_OFF | NETSTACK_FIXED_ISN | NETSTACK_NO_PREDICTION |
+                           NETSTACK_SACK_OFF | NETSTACK_TIMESTAMPS_OFF | NETSTACK_SCALE_OFF;
     const char *wrong;
 
     if (config->allocator == NULL)

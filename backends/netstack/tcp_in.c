@@ -66,6 +66,8 @@ static enum netstack_counter take_apart(struct netstack *stack, struct packet *p
     segment->flags = at[TCP_FLAGS];
     if (!pal__n_tcp_options_read(at + TCP_SIZE, header - TCP_SIZE, segment->flags & TCP_SYN, &segment->options))
         return COUNTER_tcp_drop_option;
+    if (segment->flags & TCP_SYN)
+        segment->options.has &= stack_syn_options(stack);
     segment->packet = packet;
     segment->tuple = (struct tuple){.local = packet->dst,
                                     .remote = packet->src,

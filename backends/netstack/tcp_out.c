@@ -132,6 +132,7 @@ static void offer_on_syn(struct tcb *tcb, struct tcp_options *options)
         options->ts_value = pal__n_tcb_timestamp(tcb, tcb->sock.stack->now_ns);
         options->ts_echo = answers ? tcb->ts_recent : 0;
     }
+    options->has &= stack_syn_options(tcb->sock.stack);
 }
 
 /* An acknowledgement has left, with whatever carried it. */

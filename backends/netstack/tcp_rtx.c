@@ -33,14 +33,19 @@ void pal__n_tcb_rtt_sample(struct tcb *tcb, uint64_t rtt_ns)
         tcb->rto_ns = config->rto_max_ns;
 }
 
-uint64_t pal__n_tcb_rto(const struct tcb *tcb)
+/* RFC 6298 5.5. */
+static uint64_t backed_off(const struct tcb *tcb, uint64_t rto_ns, unsigned times)
 {
     uint64_t max_ns = tcb->sock.stack->config.rto_max_ns;
-    uint64_t rto_ns = tcb->rto_ns;
 
-    for (int i = 0; i < tcb->backoff && rto_ns < max_ns; i++)
+    for (unsigned i = 0; i < times && rto_ns < max_ns; i++)
         rto_ns *= 2;
     return rto_ns < max_ns ? rto_ns : max_ns;
+}
+
+uint64_t pal__n_tcb_rto(const struct tcb *tcb)
+{
+    return backed_off(tcb, tcb->rto_ns, tcb->backoff);
 }
 
 /* One segment is out, so that the peer may wait for another before it answers. */
@@ -55,9 +60,10 @@ void pal__n_tcb_restart_rto(struct tcb *tcb, uint64_t from_ns)
 {
     uint64_t rto_ns = pal__n_tcb_rto(tcb);
 
-    if (is_alone(tcb) && tcb->timeouts == 0 && tcb->srtt_ns != 0) {
+    if (is_alone(tcb) && tcb->srtt_ns != 0) { /* doubled by its own timeouts, not by what an earlier burst has left */
         uint64_t patient_ns = tcb->srtt_ns + tcb->sock.stack->config.peer_ack_delay_ns;
 
+        patient_ns = backed_off(tcb, patient_ns, tcb->timeouts);
         if (rto_ns < patient_ns)
             rto_ns = patient_ns;
     }
@@ -148,7 +154,7 @@ bool pal__n_tcb_on_rto(struct tcb *tcb, uint64_t due_ns)
     pal__n_tcb_clear_date(tcb, DATE_TLP);
     pal__n_tcb_clear_date(tcb, DATE_REO);
     pal__n_tcb_rack_mark_rto(tcb, due_ns);
-    pal__n_tcb_set_date(tcb, DATE_RTO, tcb->sock.stack->now_ns + pal__n_tcb_rto(tcb));
+    pal__n_tcb_restart_rto(tcb, tcb->sock.stack->now_ns);
     first = seg_of(base_list_first(&tcb->segs)); /* the black hole may have cut it */
     if (!pal__n_tcb_resend(tcb, first))
         tcb->flags |= TCP_F_BLOCKED;

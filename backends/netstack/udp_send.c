@@ -308,7 +308,8 @@ static int transmit(const struct sending *sending, struct frame *frame, bool fit
                           .hops = is_group ? sock->mcast_ttl : sock->ttl,
                           .tos = msg->want & PAL_META_TOS ? msg->tos : sock->tos,
                           .dont_fragment = discover >= 2 || (discover == 1 && fits),
-                          .to_loopback = is_group && sock->flags & SOCK_MCAST_LOOP};
+                          .to_loopback = is_group && sock->flags & SOCK_MCAST_LOOP &&
+                                         pal__n_mcast_find(sending->dst->iface, &sending->to) != NULL};
 
     if (msg->want & PAL_META_TTL)
         how.hops = msg->ttl;

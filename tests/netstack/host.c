@@ -2,7 +2,8 @@
  *
  * usage: netstack-host --tap NAME [--addr IP/BITS]... [--gateway IP]... [--sndbuf N] [--rcvbuf N] [--ack-delay-ms N]
  *                      [--keepalive S] [--pcap FILE] [--server | --connect IP PORT --send N [--echo] [--reset] [--wait]
- * |                      --group IP PORT]
+ * |                      --group IP PORT | --push|--pull IP PORT BYTES | --stall IP PORT COUNT]
+ *                      [--rto-min-us N] [--peer-ack-delay-us N]
  * Says "ready" when it can be talked to; a server runs until SIGTERM. At its end it says what it has counted. */
 #include "host.h"
 
@@ -27,9 +28,10 @@ struct command {
     unsigned prefixes[ADDRS_MAX];
     int addr_count, gateway_count;
     uint32_t send_buffer, receive_buffer;
-    uint64_t ack_delay_ns;
+    uint64_t ack_delay_ns, rto_min_ns, peer_ack_delay_ns;
     bool is_server, is_client, to_group;
     struct client client;
+    struct bench bench;
     struct host host;
 };
 
@@ -44,7 +46,7 @@ static void stop(int number)
     stopped = 1;
 }
 
-static uint64_t clock_ns(void)
+uint64_t host_clock_ns(void)
 {
     struct timespec now;
 
@@ -111,6 +113,10 @@ static bool read_value(struct command *command, const char *name, char *value)
         command->receive_buffer = (uint32_t)strtoul(value, NULL, 10);
     else if (strcmp(name, "--ack-delay-ms") == 0)
         command->ack_delay_ns = strtoull(value, NULL, 10) * 1000000;
+    else if (strcmp(name, "--rto-min-us") == 0)
+        command->rto_min_ns = strtoull(value, NULL, 10) * 1000;
+    else if (strcmp(name, "--peer-ack-delay-us") == 0)
+        command->peer_ack_delay_ns = strtoull(value, NULL, 10) * 1000;
     else if (strcmp(name, "--keepalive") == 0)
         command->host.keepalive_seconds = (int32_t)strtol(value, NULL, 10);
     else if (strcmp(name, "--send") == 0)
@@ -135,14 +141,39 @@ static bool read_flag(struct command *command, const char *name)
     return true;
 }
 
+/* --push, --pull, --stall IP PORT COUNT: how many words that was; 0: it is none of them, -1: wrong. */
+static int read_bench(struct command *command, char **words, int count)
+{
+    static const char *const names[] = {"", "--push", "--pull", "--stall"};
+    struct bench *bench = &command->bench;
+    struct ip ip;
+
+    for (int kind = BENCH_PUSH; kind <= BENCH_STALL; kind++) {
+        if (strcmp(words[0], names[kind]) != 0)
+            continue;
+        if (count < 4 || !read_ip(words[1], &ip, &bench->to))
+            return -1;
+        bench->kind = (enum bench_kind)kind;
+        bench->to.port = (uint16_t)strtoul(words[2], NULL, 10);
+        bench->count = strtoull(words[3], NULL, 10);
+        return bench->count > 0 ? 4 : -1;
+    }
+    return 0;
+}
+
 static bool read_command(int count, char **arguments, struct command *command)
 {
     for (int i = 1; i < count; i++) {
+        int words = read_bench(command, arguments + i, count - i);
         struct ip ip;
 
+        if (words > 0) {
+            i += words - 1;
+            continue;
+        }
         if (read_flag(command, arguments[i]))
             continue;
-        if (i + 1 == count)
+        if (words < 0 || i + 1 == count)
             return false;
         if (strcmp(arguments[i], "--connect") == 0 || strcmp(arguments[i], "--group") == 0) {
             if (i + 2 >= count || !read_ip(arguments[i + 1], &ip, &command->client.to))
@@ -190,11 +221,13 @@ static bool open_stack(struct command *command, struct nic *nic)
     struct ip none = ip_none(), none4 = ip_of_number(0);
     int ifindex;
 
-    config.now_ns = clock_ns();
+    config.now_ns = host_clock_ns();
     config.seed = config.now_ns * 2654435761U;
     config.send_buffer = command->send_buffer;
     config.receive_buffer = command->receive_buffer;
     config.ack_delay_ns = command->ack_delay_ns;
+    config.rto_min_ns = command->rto_min_ns;
+    config.peer_ack_delay_ns = command->peer_ack_delay_ns;
     if (pal__n_stack_create(&config, &host->stack) != 0)
         return false;
     ifindex = pal__n_iface_add(host->stack, nic, "tap", 0);
@@ -219,7 +252,7 @@ static void turn(struct host *host)
     bool more = true;
 
     while (more && !stopped) {
-        uint64_t now_ns = clock_ns();
+        uint64_t now_ns = host_clock_ns();
         int count;
 
         if (pcap != NULL)
@@ -227,7 +260,7 @@ static void turn(struct host *host)
         more = pal__n_stack_poll(host->stack, now_ns);
         count = pal__n_stack_ready(host->stack, ready, READY_MAX);
         for (int i = 0; i < count; i++)
-            if (!talk_ready(host, ready[i]))
+            if (!bench_ready(ready[i]) && !talk_ready(host, ready[i]))
                 udp_ready(host, ready[i]);
         pal__n_stack_flush(host->stack, now_ns);
         more |= count > 0;
@@ -238,7 +271,7 @@ static void turn(struct host *host)
 static void rest(struct host *host, uint64_t until_ns)
 {
     struct pollfd item = {.fd = pal__tap_fd(tap), .events = POLLIN};
-    uint64_t next_ns = pal__n_stack_next(host->stack), now_ns = clock_ns();
+    uint64_t next_ns = pal__n_stack_next(host->stack), now_ns = host_clock_ns();
     uint64_t wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
     struct timespec timeout;
     sigset_t none;
@@ -261,23 +294,29 @@ static bool is_idle(const struct host *host)
     return usage.tcp == usage.listeners;
 }
 
+/* The client's exit status; -1: it is not done, or there is none. */
+static int client_status(const struct command *command)
+{
+    return command->bench.kind != BENCH_NONE ? bench_status() : talk_client_status();
+}
+
 /* Until it is stopped, or the client is done and what it has left to the stack. */
 static int run(struct command *command)
 {
-    uint64_t until_ns = clock_ns() + UINT64_C(3600000000000);
+    uint64_t until_ns = host_clock_ns() + UINT64_C(3600000000000);
     bool told = false;
 
-    while (!stopped && clock_ns() < until_ns) {
+    while (!stopped && host_clock_ns() < until_ns) {
         turn(&command->host);
-        if (!command->is_server && !told && (command->to_group || talk_client_status() >= 0)) {
+        if (!command->is_server && !told && (command->to_group || client_status(command) >= 0)) {
             told = true;
-            until_ns = clock_ns() + (uint64_t)LAST_WORDS_MS * 1000000;
+            until_ns = host_clock_ns() + (uint64_t)LAST_WORDS_MS * 1000000;
         }
         if (told && is_idle(&command->host))
             break;
         rest(&command->host, until_ns);
     }
-    return command->is_client && talk_client_status() != 0 ? 1 : 0;
+    return (command->is_client || command->bench.kind != BENCH_NONE) && client_status(command) != 0 ? 1 : 0;
 }
 
 static void print_counters(const struct host *host)
@@ -302,6 +341,8 @@ static int begin(struct command *command)
             error = udp_open(host);
     } else if (command->is_client) {
         error = talk_connect(host, &command->client);
+    } else if (command->bench.kind != BENCH_NONE) {
+        error = bench_connect(host, &command->bench);
     } else if (command->to_group) {
         error = udp_send_to(host, &command->client.to);
     }

@@ -2,7 +2,8 @@
  *
  *   host.c       the command line, the loop
  *   host_talk.c  conversations over TCP
- *   host_udp.c   datagrams, groups */
+ *   host_udp.c   datagrams, groups
+ *   host_bench.c a client for bench/netstack_kernel */
 #ifndef TESTS_NETSTACK_HOST_H
 #define TESTS_NETSTACK_HOST_H
 
@@ -44,6 +45,24 @@ int udp_open(struct host *host);
 bool udp_ready(struct host *host, struct sock *sock);
 /* One datagram "group hello" to a group. */
 int udp_send_to(struct host *host, const struct pal_addr *to);
+
+/* ---- host_bench.c ---- */
+
+enum bench_kind { BENCH_NONE, BENCH_PUSH, BENCH_PULL, BENCH_STALL };
+
+struct bench {
+    enum bench_kind kind;
+    struct pal_addr to;
+    uint64_t count; /* bytes, or messages */
+};
+
+int bench_connect(struct host *host, const struct bench *what);
+bool bench_ready(struct sock *sock);
+/* As talk_client_status. */
+int bench_status(void);
+
+/* ---- host.c ---- */
+uint64_t host_clock_ns(void);
 
 /* byte `offset` of the pattern, and the CRC-32 that zlib has too */
 uint8_t pattern_at(uint64_t offset);

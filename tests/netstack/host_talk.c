@@ -18,9 +18,9 @@ struct talk {
     struct sock *sock; /* NULL: free */
     enum kind kind;
     bool connecting, eof, shut;
-    bool last;    /* nothing more is to be sent when the buffer and the source are empty */
-    bool answers; /* the buffer holds what is to be sent, not what has come */
-    uint64_t source, sourced;         /* bytes of the pattern to send; sent */
+    bool last;                /* nothing more is to be sent when the buffer and the source are empty */
+    bool answers;             /* the buffer holds what is to be sent, not what has come */
+    uint64_t source, sourced; /* bytes of the pattern to send; sent */
     uint64_t received;
     uint32_t crc;
     struct client client;

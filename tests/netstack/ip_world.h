@@ -130,7 +130,7 @@ void pal__n_tcp_flush(struct netstack *owner, bool hold)
     (void)owner, (void)hold;
 }
 
-int pal__n_refuse(struct netstack *owner, int code, const char *reason)
+int(pal__n_refuse)(struct netstack *owner, int code, const char *reason)
 {
     (void)owner, (void)reason;
     return code;

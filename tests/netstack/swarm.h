@@ -61,7 +61,8 @@ struct options {
     bool strict;     /* nothing but the programs themselves is a reason for an error */
     bool neighbours; /* are known from the beginning */
     bool may_duplicate, is_lossy, is_damaging;
-    bool scarce[2]; /* memory for what is sent is short on that stack */
+    bool is_pristine; /* nothing on the way is a reason to send anything twice */
+    bool scarce[2];   /* memory for what is sent is short on that stack */
     uint32_t mtu;
     uint32_t conn_count;
     uint32_t backlog;
@@ -73,7 +74,7 @@ struct options {
     struct netstack_config stacks[2];
     struct pair_end ends[2];
     struct faults_rates faults[2];
-    uint32_t box_strips, box_split_ppm;
+    uint32_t box_strips, box_split_ppm, box_overlap_ppm, box_window_ppm;
     uint32_t box_mtus[2]; /* towards each stack; 0: wide enough */
     uint64_t box_ns;      /* from when on it is so narrow */
 };

@@ -129,6 +129,62 @@ static struct frame *split(struct box *box, struct frame *frame, struct found *f
     return half;
 }
 
+/* ---- the same bytes with other borders ---- */
+
+static void remember(struct box *box, const struct found *found, uint32_t header, uint32_t ports)
+{
+    box->last_size = found->size - header < BOX_LAST_MAX ? found->size - header : BOX_LAST_MAX;
+    box->last_seq = get32(found->tcp + TCP_SEQ);
+    box->last_ports = ports;
+    memcpy(box->last, found->tcp + header, box->last_size);
+}
+
+/* A frame with the end of the segment before and the beginning of this one; NULL: not this time. */
+static struct frame *overlap(struct box *box, const struct frame *frame, const struct found *found)
+{
+    uint32_t header = (found->tcp[TCP_OFFSET] >> 4) * 4U, payload = found->size - header;
+    uint32_t before = (uint32_t)(found->tcp - frame->data) + header, seq = get32(found->tcp + TCP_SEQ), from, to;
+    uint32_t ports = get32(found->tcp);
+    struct frame *out = NULL;
+
+    if (box->overlap_ppm == 0 || payload < 1 || (found->tcp[TCP_FLAGS] & (TCP_SYN | TCP_RST | TCP_URG)) != 0)
+        return NULL;
+    if (box->last_ports == ports && box->last_seq + box->last_size == seq && box->last_size > 0 &&
+        random_of(box) % 1000000 < box->overlap_ppm)
+        out = frame_alloc(box->below);
+    if (out != NULL) {
+        struct found made = {out->data + ETH_SIZE, out->data + (found->tcp - frame->data), 0, found->ip6};
+
+        from = (uint32_t)(random_of(box) % box->last_size);
+        to = 1 + (uint32_t)(random_of(box) % payload);
+        if (box->last_size - from + to > payload) /* no larger than this one, so it fits wherever that fits */
+            from = box->last_size - (payload - to);
+        memcpy(out->data, frame->data, before);
+        memcpy(out->data + before, box->last + from, box->last_size - from);
+        memcpy(out->data + before + box->last_size - from, found->tcp + header, to);
+        out->time_ns = frame->time_ns;
+        out->flags = frame->flags;
+        put32(made.tcp + TCP_SEQ, box->last_seq + from);
+        made.tcp[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        set_size(out, &made, header, box->last_size - from + to);
+        made.size = header + box->last_size - from + to;
+        set_checksums(&made);
+        box->overlapped++;
+    }
+    remember(box, found, header, ports);
+    return out;
+}
+
+static void narrow(struct box *box, const struct found *found)
+{
+    if ((found->tcp[TCP_FLAGS] & (TCP_SYN | TCP_RST)) != 0 || box->window_ppm == 0 ||
+        random_of(box) % 1000000 >= box->window_ppm)
+        return;
+    put16(found->tcp + TCP_WINDOW, (uint32_t)(random_of(box) % (get16(found->tcp + TCP_WINDOW) + 1U)));
+    set_checksums(found);
+    box->narrowed++;
+}
+
 /* ---- the narrow link ---- */
 
 static void tell4(const struct box *box, struct frame *out, const struct found *found, uint32_t quote)
@@ -206,10 +262,10 @@ static int box_rx(struct nic *nic, struct frame **frames, int max)
 
     while (count < max && box->told_count > 0)
         frames[count++] = box->told[--box->told_count];
-    room = (max - count) / 2 < BURST ? (max - count) / 2 : BURST;
+    room = (max - count) / 3 < BURST ? (max - count) / 3 : BURST;
     taken = room > 0 ? box->below->ops->rx(box->below, burst, room) : 0;
     for (int i = 0; i < taken; i++) {
-        struct frame *half = NULL;
+        struct frame *half = NULL, *other = NULL;
         struct found found;
 
         if (find_tcp(burst[i], &found)) {
@@ -218,11 +274,19 @@ static int box_rx(struct nic *nic, struct frame **frames, int max)
                 continue;
             }
             strip(box, &found);
+            narrow(box, &found);
+            other = overlap(box, burst[i], &found);
             half = split(box, burst[i], &found);
+        }
+        if (other != NULL && (box->state >> 40 & 1) != 0) { /* before it, or behind it */
+            frames[count++] = other;
+            other = NULL;
         }
         frames[count++] = burst[i];
         if (half != NULL)
             frames[count++] = half;
+        if (other != NULL)
+            frames[count++] = other;
     }
     return count;
 }

@@ -51,6 +51,12 @@ static void draw_stack(struct options *options, struct rng *rng, struct netstack
     config->seed = rng_next(rng);
     config->now_ns = options->start_ns;
     config->flags = rng_chance(rng, 25) ? NETSTACK_NO_PREDICTION : 0;
+    if (rng_chance(rng, 15))
+        config->flags |= NETSTACK_SACK_OFF;
+    if (rng_chance(rng, 15))
+        config->flags |= NETSTACK_TIMESTAMPS_OFF;
+    if (rng_chance(rng, 10))
+        config->flags |= NETSTACK_SCALE_OFF;
     if (rng_chance(rng, 30)) {
         config->flags |= NETSTACK_FIXED_ISN;
         config->isn = (uint32_t)(0 - rng_below(rng, 100000));
@@ -75,6 +81,7 @@ static void draw_stack(struct options *options, struct rng *rng, struct netstack
     config->rto_initial_ns = rng_chance(rng, 30) ? 100 * MS : 0;
     config->ack_delay_ns = PICK(rng, ack_delays);
     config->msl_ns = PICK(rng, msls);
+    config->peer_ack_delay_ns = 200 * MS; /* the most that the other draws */
     config->keepalive_idle_ns = (5 + rng_below(rng, 15)) * SECOND;
     config->keepalive_interval_ns = (2 + rng_below(rng, 4)) * SECOND;
     config->keepalive_count = 6;
@@ -150,12 +157,30 @@ static void draw_box(struct options *options, struct rng *rng)
 
     if (rng_chance(rng, 30))
         options->box_strips = 1 + (uint32_t)rng_below(rng, 15);
-    if (rng_chance(rng, 20))
+    if (rng_chance(rng, 25))
         options->box_split_ppm = (uint32_t)rng_log(rng, 10000, 500000);
+    if (rng_chance(rng, 25))
+        options->box_overlap_ppm = (uint32_t)rng_log(rng, 10000, 500000);
+    if (rng_chance(rng, 20))
+        options->box_window_ppm = (uint32_t)rng_log(rng, 10000, 300000);
+    options->may_duplicate |= options->box_overlap_ppm != 0;
     for (int i = 0; i < 2 && rng_chance(rng, 20); i++)
         if (options->mtu > least)
             options->box_mtus[i] = least + (uint32_t)rng_below(rng, options->mtu - least);
     options->box_ns = options->start_ns + (rng_chance(rng, 50) ? 0 : rng_below(rng, SECOND));
+}
+
+static bool is_pristine(const struct options *options)
+{
+    bool pristine = options->strict && !options->is_lossy && !options->may_duplicate && !options->is_damaging &&
+                    (options->box_strips | options->box_split_ppm | options->box_window_ppm | options->box_mtus[0] |
+                     options->box_mtus[1]) == 0;
+
+    for (int i = 0; i < 2; i++)
+        if (options->scarce[i] || options->faults[i].jitter_ns != 0 || options->faults[i].reorder_ppm != 0 ||
+            options->ends[i].rate_bps != 0)
+            pristine = false;
+    return pristine;
 }
 
 static void draw_events(struct options *options, struct rng *rng)
@@ -203,7 +228,9 @@ void options_draw(struct options *options, uint64_t seed)
     options->faults_end_ns += options->actors_ns - options->start_ns;
     draw_faults(options, &rng);
     draw_events(options, &rng);
-    draw_box(options, &rng);
+    if (rng_chance(&rng, 60))
+        draw_box(options, &rng);
+    options->is_pristine = is_pristine(options);
 }
 
 void options_print(const struct options *options, FILE *file)
@@ -214,9 +241,11 @@ void options_print(const struct options *options, FILE *file)
             options->seed, options->ip6 ? 6 : 4, options->mtu, options->conn_count, options->datagrams,
             options->backlog, options->strict, options->neighbours, options->start_ns,
             (options->faults_end_ns - options->start_ns) / MS);
-    fprintf(file, "#   box: strips %x splits %u mtus %u %u from +%" PRIu64 " ms; abrupt end %" PRIu64 "\n",
-            options->box_strips, options->box_split_ppm, options->box_mtus[0], options->box_mtus[1],
-            (options->box_ns - options->start_ns) / MS, options->abrupt_ns);
+    fprintf(file,
+            "#   box: strips %x splits %u overlaps %u windows %u mtus %u %u from +%" PRIu64 " ms; abrupt end %" PRIu64
+            "\n",
+            options->box_strips, options->box_split_ppm, options->box_overlap_ppm, options->box_window_ppm,
+            options->box_mtus[0], options->box_mtus[1], (options->box_ns - options->start_ns) / MS, options->abrupt_ns);
     for (int i = 0; i < 2; i++) {
         const struct netstack_config *stack = &options->stacks[i];
         const struct pair_end *end = &options->ends[i];

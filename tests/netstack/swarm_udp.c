@@ -170,6 +170,8 @@ void udp_end(struct world *world)
     for (int side = 0; side < 2 && !world->failed; side++) {
         struct datagrams *udp = &world->udp[side];
 
+        if (udp->sock != NULL && (pal__n_sock_ready(udp->sock) & PAL_IN) != 0)
+            fail(world, "stack %d has a datagram, and nobody was told", side);
         if (udp->sock != NULL)
             pal__n_sock_close(udp->sock);
         if (udp->stray != NULL)

@@ -103,6 +103,8 @@ static bool make_side(struct world *world, int side)
     world->boxes[side].other = &world->boxes[1 - side];
     world->boxes[side].strips = world->options.box_strips;
     world->boxes[side].split_ppm = world->options.box_split_ppm;
+    world->boxes[side].overlap_ppm = world->options.box_overlap_ppm;
+    world->boxes[side].window_ppm = world->options.box_window_ppm;
     if (pal__n_faults_create(&faults, &world->boxes[side].nic, &world->faults[side]) != 0 ||
         pal__n_pcap_create(&pcap, pal__n_faults_nic(world->faults[side]), &world->pcaps[side]) != 0)
         return false;
@@ -349,6 +351,27 @@ static void check_allocations(struct world *world, uint64_t allocations)
         fail(world, "memory was allocated while it ran");
 }
 
+/* What no stack may count where nothing is lost or late. A SYN that is sent again as a SYN-ACK counts as sent again. A
+ * peer that puts off its answers may be asked by a tail loss probe. */
+static void check_pristine(struct world *world)
+{
+    static const uint8_t never[] = {COUNTER_tcp_drop_ack_range, COUNTER_tcp_drop_paws,   COUNTER_tcp_ooo_queued,
+                                    COUNTER_tcp_sack_invalid,   COUNTER_tcp_retransmits, COUNTER_tcp_rto};
+    size_t count = sizeof(never);
+
+    for (uint32_t i = 0; i < world->options.conn_count; i++)
+        if (world->conns[i].how == HOW_BOTH)
+            count = sizeof(never) - 2;
+    for (int side = 0; side < 2; side++)
+        if (world->options.stacks[side].ack_delay_ns != 0)
+            count = sizeof(never) - 2;
+    for (int side = 0; side < 2 && world->options.is_pristine; side++)
+        for (size_t i = 0; i < count; i++)
+            if (pal__n_stack_counters(world->stacks[side])[never[i]] != 0)
+                fail(world, "stack %d has counted %s, and there was no reason for it", side,
+                     pal__n_counter_name(never[i]));
+}
+
 /* What no stack may count that hears nothing damaged: it would be of the other's making. */
 static void check_counters(struct world *world)
 {
@@ -400,6 +423,7 @@ bool world_run(struct world *world, uint64_t seed, bool verbose, FILE *pcap_file
     }
     check_allocations(world, allocations);
     check_counters(world);
+    check_pristine(world);
     if (world->verbose || world->failed)
         print_state(world, stdout);
     tell(world, "over: %" PRIu64 " bytes, hash %016" PRIx64, world->bytes, world->hash);
