@@ -44,11 +44,13 @@ static inline int compare_times(const void *a, const void *b)
 /* Sorts them. */
 static inline void print_stalls(uint64_t *times_ns, uint64_t count)
 {
+    uint64_t middle = count / 2, late = count - 1 - count / 100;
+
     if (count == 0)
         return;
     qsort(times_ns, count, sizeof(*times_ns), compare_times);
-    printf("stall: count %" PRIu64 " median %.1f p99 %.1f worst %.1f us\n", count, (double)times_ns[count / 2] / 1e3,
-           (double)times_ns[count - 1 - count / 100] / 1e3, (double)times_ns[count - 1] / 1e3);
+    printf("stall: count %" PRIu64 " median %.1f p99 %.1f worst %.1f us\n", count, (double)times_ns[middle] / 1e3,
+           (double)times_ns[late] / 1e3, (double)times_ns[count - 1] / 1e3);
 }
 
 #endif
