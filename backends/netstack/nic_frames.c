@@ -3,23 +3,6 @@
 
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define FRAMES_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FRAMES_ASAN 1
-#endif
-#endif
-
-#ifdef FRAMES_ASAN
-#include <sanitizer/asan_interface.h>
-#define POISON(memory, size) ASAN_POISON_MEMORY_REGION(memory, size)
-#define UNPOISON(memory, size) ASAN_UNPOISON_MEMORY_REGION(memory, size)
-#else
-#define POISON(memory, size) ((void)(memory), (void)(size))
-#define UNPOISON(memory, size) ((void)(memory), (void)(size))
-#endif
-
 enum { LINE = 64 };
 
 static uint32_t whole_lines(size_t size)
@@ -40,8 +23,6 @@ bool pal__n_frames_create(struct nic_frames *frames, const struct pal_allocator 
 
 void pal__n_frames_destroy(struct nic_frames *frames, const struct pal_allocator *allocator)
 {
-    if (frames->pool.memory != NULL)
-        UNPOISON(frames->pool.memory, (size_t)frames->pool.count * frames->pool.item_size);
     pal__n_pool_destroy(&frames->pool, allocator);
 }
 
@@ -58,7 +39,6 @@ struct frame *pal__n_frames_alloc(struct nic_frames *frames)
     frame->memory_size = FRAME_HEADROOM + frames->room;
     frame->data = frame->memory + FRAME_HEADROOM;
     frame->home = frames->home;
-    UNPOISON(frame->memory, frame->memory_size);
     return frame;
 }
 
@@ -66,6 +46,5 @@ void pal__n_frames_free(struct nic_frames *frames, struct frame *frame)
 {
     BASE_ASSERT(frame->home == frames->home); /* NULL: it has been freed before */
     frame->home = NULL;
-    POISON(frame->memory, frame->memory_size);
     pool_give(&frames->pool, frame);
 }

@@ -1,7 +1,7 @@
 /* nic_frames.h: a fixed number of frames for a nic that has no memory of its own: the pair of wires, the tap device.
  *
- * Made once from an allocator. What is free is poisoned for AddressSanitizer, so that a stack which looks at a frame it
- * has given away is caught. */
+ * Made once from an allocator. The pool hides what is free from AddressSanitizer, so that a stack which looks at a
+ * frame it has given away is caught. */
 #ifndef PAL__NETSTACK_NIC_FRAMES_H
 #define PAL__NETSTACK_NIC_FRAMES_H
 

@@ -145,7 +145,7 @@ struct tcb {
     uint8_t dupacks;
     uint8_t backoff;  /* how often the RTO is doubled: until there is a sample (Karn) */
     uint8_t timeouts; /* RTOs since something was acknowledged */
-    uint8_t probes;  /* window probes in a row */
+    uint8_t probes;   /* window probes in a row */
     uint8_t keep_probes;
     uint8_t blackhole; /* path MTU search: RTOs of full segments (RFC 4821 7.7) */
 
@@ -332,7 +332,8 @@ void pal__n_tcb_rearm(struct tcb *tcb, uint64_t now_ns);
 
 /* ---- tcp_rtx.c ---- */
 void pal__n_tcb_rtt_sample(struct tcb *tcb, uint64_t rtt_ns);
-uint64_t pal__n_tcb_rto(const struct tcb *tcb); /* with back-off */
+uint64_t pal__n_tcb_rto(const struct tcb *tcb);      /* with back-off */
+bool pal__n_tcb_ack_may_wait(const struct tcb *tcb); /* so little is out that the peer may put off its ACK */
 void pal__n_tcb_restart_rto(struct tcb *tcb, uint64_t from_ns);
 bool pal__n_tcb_on_rto(struct tcb *tcb, uint64_t due_ns); /* false: the connection is gone */
 

@@ -353,8 +353,12 @@ static bool fin_acked(struct tcb *tcb)
 /* Takes the peer's FIN once everything before it is here. False: the connection is over. */
 static bool take_fin(struct tcb *tcb)
 {
-    if (!(tcb->flags & TCP_F_FIN_SEEN) || tcb->flags & TCP_F_FIN_RECEIVED || tcb->rcv_nxt != tcb->fin_seq)
+    if (!(tcb->flags & TCP_F_FIN_SEEN) || tcb->flags & TCP_F_FIN_RECEIVED || seq_lt(tcb->rcv_nxt, tcb->fin_seq))
         return true;
+    if (seq_gt(tcb->rcv_nxt, tcb->fin_seq)) { /* bytes that were here before it lie where it stands: it was none */
+        tcb->flags &= ~(uint32_t)TCP_F_FIN_SEEN;
+        return true;
+    }
     tcb->flags |= TCP_F_FIN_RECEIVED;
     tcb->rcv_nxt++;
     tcb->rcv_edge = seq_max(tcb->rcv_edge, tcb->rcv_nxt);
@@ -406,11 +410,20 @@ static void cut_right(struct tcb *tcb, struct segment *segment)
     }
 }
 
+/* Of several FINs, which no peer in its senses sends, the first by number ends the stream. */
+static void note_fin(struct tcb *tcb, uint32_t seq)
+{
+    if (tcb->flags & TCP_F_FIN_SEEN && seq_geq(seq, tcb->fin_seq))
+        return;
+    tcb->flags |= TCP_F_FIN_SEEN;
+    tcb->fin_seq = seq;
+}
+
 /* Payload and FIN. Takes the frame. */
 static void take_payload(struct tcb *tcb, struct segment *segment)
 {
     struct netstack *stack = tcb->sock.stack;
-    uint32_t end = segment->seq + segment_length(segment);
+    uint32_t end = segment->seq + segment->size; /* without the FIN: with one, old bytes come again, too */
     bool fin;
 
     if (tcb->sock.flags & SOCK_ORPHAN && tcb_can_receive(tcb) && segment->size > 0 && seq_gt(end, tcb->rcv_nxt)) {
@@ -421,10 +434,8 @@ static void take_payload(struct tcb *tcb, struct segment *segment)
     note_urgent(tcb, segment);
     cut_right(tcb, segment);
     fin = segment->flags & TCP_FIN;
-    if (fin && tcb_can_receive(tcb) && !(tcb->flags & TCP_F_FIN_SEEN)) {
-        tcb->flags |= TCP_F_FIN_SEEN;
-        tcb->fin_seq = segment->seq + segment->size;
-    }
+    if (fin && tcb_can_receive(tcb))
+        note_fin(tcb, segment->seq + segment->size);
     if (segment->size > 0 && tcb_can_receive(tcb)) {
         pal__n_tcb_receive(tcb, segment);
     } else {

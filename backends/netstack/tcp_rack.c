@@ -103,10 +103,9 @@ void pal__n_tcb_rack_mark_rto(struct tcb *tcb, uint64_t now_ns)
 
 uint64_t pal__n_tcb_pto(const struct tcb *tcb)
 {
-    const struct seg *first = seg_of(base_list_first(&tcb->segs));
     uint64_t pto_ns = tcb->srtt_ns == 0 ? TLP_WITHOUT_SAMPLE_NS : 2 * tcb->srtt_ns;
 
-    if (first != NULL && seg_end(first) == tcb->snd_nxt)
+    if (pal__n_tcb_ack_may_wait(tcb))
         pto_ns += tcb->sock.stack->config.peer_ack_delay_ns;
     return pto_ns;
 }

@@ -48,23 +48,25 @@ uint64_t pal__n_tcb_rto(const struct tcb *tcb)
     return backed_off(tcb, tcb->rto_ns, tcb->backoff);
 }
 
-/* The peer may wait for another segment before it answers: one alone is out, or one has probed, by new data, whether
- * what was sent before has arrived; if it has, and only the answer was lost, the peer puts off the answer to the probe.
- * */
+/* RFC 5681 4.2: an ACK is due for every second full-sized segment; for less, the peer may wait. */
+bool pal__n_tcb_ack_may_wait(const struct tcb *tcb)
+{
+    return tcb_is_synchronised(tcb) && tcb->snd_nxt - tcb->snd_una < 2U * tcb->mss;
+}
+
+/* One that has probed by new data asks whether what was sent before has arrived. If it has, and only the answer was
+ * lost, the peer may put off the answer to the probe. */
 static bool may_be_put_off(const struct tcb *tcb)
 {
-    const struct seg *first = seg_of(base_list_first(&tcb->segs));
-
-    if ((tcb->flags & (TCP_F_TLP_OUT | TCP_F_TLP_RESENT)) == TCP_F_TLP_OUT)
-        return true;
-    return first != NULL && !(first->flags & SEG_SYN) && seg_end(first) == tcb->snd_nxt;
+    return pal__n_tcb_ack_may_wait(tcb) || (tcb->flags & (TCP_F_TLP_OUT | TCP_F_TLP_RESENT)) == TCP_F_TLP_OUT;
 }
 
 void pal__n_tcb_restart_rto(struct tcb *tcb, uint64_t from_ns)
 {
     uint64_t rto_ns = pal__n_tcb_rto(tcb);
 
-    if (may_be_put_off(tcb) && tcb->srtt_ns != 0) { /* doubled by its own timeouts, not by what an earlier burst has left */
+    if (may_be_put_off(tcb) &&
+        tcb->srtt_ns != 0) { /* doubled by its own timeouts, not by what an earlier burst has left */
         uint64_t patient_ns = tcb->srtt_ns + tcb->sock.stack->config.peer_ack_delay_ns;
 
         patient_ns = backed_off(tcb, patient_ns, tcb->timeouts);

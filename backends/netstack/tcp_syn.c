@@ -308,7 +308,8 @@ static bool is_acceptable(const struct embryo *embryo, const struct segment *seg
 static void embryo_reset(struct netstack *stack, struct embryo *embryo, struct segment *segment)
 {
     if (segment->seq != embryo->irs + 1) {
-        embryo_challenge(stack, embryo);
+        if (seq_within(segment->seq, embryo->irs + 1, first_window(embryo->listener->tcb)))
+            embryo_challenge(stack, embryo);
         drop(stack, segment->packet->frame, COUNTER_tcp_rst_ignored);
         return;
     }

@@ -176,6 +176,10 @@ static bool is_pristine(const struct options *options)
                     (options->box_strips | options->box_split_ppm | options->box_window_ppm | options->box_mtus[0] |
                      options->box_mtus[1]) == 0;
 
+    if (!options->neighbours && options->datagrams > 0)
+        pristine = false; /* datagrams may push a segment out of the queue for the neighbour */
+    if (options->faults[0].delay_ns + options->faults[1].delay_ns > 40 * MS)
+        pristine = false; /* the first timeout may be less than two round trips */
     for (int i = 0; i < 2; i++)
         if (options->scarce[i] || options->faults[i].jitter_ns != 0 || options->faults[i].reorder_ppm != 0 ||
             options->ends[i].rate_bps != 0)
@@ -224,6 +228,7 @@ void options_draw(struct options *options, uint64_t seed)
             dad = true;
         }
     }
+    options->box_ns = options->start_ns;
     options->actors_ns = options->start_ns + (dad ? 8 * SECOND : 0);
     options->faults_end_ns += options->actors_ns - options->start_ns;
     draw_faults(options, &rng);

@@ -362,9 +362,6 @@ static void check_pristine(struct world *world)
     for (uint32_t i = 0; i < world->options.conn_count; i++)
         if (world->conns[i].how == HOW_BOTH)
             count = sizeof(never) - 2;
-    for (int side = 0; side < 2; side++)
-        if (world->options.stacks[side].ack_delay_ns != 0)
-            count = sizeof(never) - 2;
     for (int side = 0; side < 2 && world->options.is_pristine; side++)
         for (size_t i = 0; i < count; i++)
             if (pal__n_stack_counters(world->stacks[side])[never[i]] != 0)
