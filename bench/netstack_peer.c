@@ -108,7 +108,7 @@ static void echo(int fd)
 
 static void stall(int fd, uint64_t count)
 {
-    uint64_t *times_ns = calloc(count, sizeof(*times_ns));
+    uint64_t *times_ns = calloc((size_t)count, sizeof(*times_ns));
     uint8_t message[MESSAGE_SIZE], answer[MESSAGE_SIZE];
 
     must(times_ns != NULL, "memory");

@@ -30,8 +30,8 @@ struct rig {
 /* Stops the program if it does not hold. */
 void check(bool condition);
 
-/* A stack with an address of each family at "now"; flags of the nic (NIC_RX_CHECKSUM: what comes has good checksums).
- * */
+/* A stack with an address of each family at "now"; flags of the nic (NIC_RX_CHECKSUM: what comes has good
+ * checksums). */
 void rig_begin(struct rig *rig, uint32_t nic_flags);
 /* The sockets are gone with it; every frame and all memory must be back. */
 void rig_end(struct rig *rig);

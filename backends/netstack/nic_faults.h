@@ -2,8 +2,8 @@
  * cuts, delays and throttles them, and falls silent for a while.
  *
  * It works on what is received, or on what is sent; two of them do both. All that is random comes from one seed, so a
- * run can be repeated. It allocates when it is made only: frames that wait stand in a bounded queue. It has no clock.
- * */
+ * run can be repeated. It allocates when it is made only: frames that wait stand in a bounded queue. It has no
+ * clock. */
 #ifndef PAL__NETSTACK_NIC_FAULTS_H
 #define PAL__NETSTACK_NIC_FAULTS_H
 

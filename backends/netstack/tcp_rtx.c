@@ -65,10 +65,10 @@ void pal__n_tcb_restart_rto(struct tcb *tcb, uint64_t from_ns)
 {
     uint64_t rto_ns = pal__n_tcb_rto(tcb);
 
-    if (may_be_put_off(tcb) &&
-        tcb->srtt_ns != 0) { /* doubled by its own timeouts, not by what an earlier burst has left */
+    if (may_be_put_off(tcb) && tcb->srtt_ns != 0) {
         uint64_t patient_ns = tcb->srtt_ns + tcb->sock.stack->config.peer_ack_delay_ns;
 
+        /* Doubled by its own timeouts, not by what an earlier burst has left. */
         patient_ns = backed_off(tcb, patient_ns, tcb->timeouts);
         if (rto_ns < patient_ns)
             rto_ns = patient_ns;
@@ -92,8 +92,8 @@ static bool handshake_goes_on(struct tcb *tcb)
 }
 
 /* Full segments that vanish without a word: the path takes less than it says (RFC 2923, RFC 4821 7.7). Repeatedly, and
- * for a while: an outage is none. If smaller ones vanish as well, size was not the reason; and a path may get better.
- * */
+ * for a while: an outage is none. If smaller ones vanish as well, size was not the reason; and a path may get
+ * better. */
 static void look_for_black_hole(struct tcb *tcb)
 {
     const struct seg *first = seg_of(base_list_first(&tcb->segs));

@@ -1,6 +1,6 @@
 /* tests/netstack/host_pattern.h: what both ends of the benchmark against the kernel have in common: the bytes that they
- * send, as a table from which any block of them can be had, and what is said of times. bench/netstack_kernel uses it.
- * */
+ * send, as a table from which any block of them can be had, and what is said of times. bench/netstack_kernel uses
+ * it. */
 #ifndef TESTS_NETSTACK_HOST_PATTERN_H
 #define TESTS_NETSTACK_HOST_PATTERN_H
 
@@ -48,7 +48,7 @@ static inline void print_stalls(uint64_t *times_ns, uint64_t count)
 
     if (count == 0)
         return;
-    qsort(times_ns, count, sizeof(*times_ns), compare_times);
+    qsort(times_ns, (size_t)count, sizeof(*times_ns), compare_times);
     printf("stall: count %" PRIu64 " median %.1f p99 %.1f worst %.1f us\n", count, (double)times_ns[middle] / 1e3,
            (double)times_ns[late] / 1e3, (double)times_ns[count - 1] / 1e3);
 }
