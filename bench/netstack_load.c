@@ -160,7 +160,7 @@ static void answer(struct world *world)
 static void open_connections(struct world *world, int type)
 {
     for (uint32_t i = 0; i < world->connections; i++) {
-        struct pal_addr from = address(1 + i % ADDRESSES, 0);
+        struct pal_addr from = address(1 + i % ADDRESSES, (uint16_t)(20000 + i / ADDRESSES));
         uint16_t service = type == PAL_SOCK_STREAM ? (uint16_t)(i / ADDRESSES % SERVICES) : 0;
         struct pal_addr to = address(100, (uint16_t)(PORT_FIRST + service));
         struct sock *sock;
