@@ -286,7 +286,6 @@ void pal__n_tcb_challenge(struct tcb *tcb);
 /* ---- tcp_ack.c ---- */
 /* An acceptable ACK with its window and SACK blocks. False: the segment is to be dropped. */
 bool pal__n_tcb_ack(struct tcb *tcb, const struct segment *segment);
-void pal__n_tcb_take_window(struct tcb *tcb, const struct segment *segment);
 /* A segment is known to be at the peer: samples and RACK's state, while its descriptor is still there. */
 struct delivery;
 void pal__n_tcb_delivered(struct tcb *tcb, const struct seg *seg, const struct segment *segment,

@@ -5,7 +5,7 @@
 #include "stack.h"
 
 /* RFC 9293 3.10.7.4: only from segments that are not older than the one it was last taken from. */
-void pal__n_tcb_take_window(struct tcb *tcb, const struct segment *segment)
+static void take_window(struct tcb *tcb, const struct segment *segment)
 {
     uint32_t window = segment->window;
 
@@ -134,7 +134,7 @@ bool pal__n_tcb_ack(struct tcb *tcb, const struct segment *segment)
         return true; /* old: its data may be new */
     delivery.outstanding_before = tcb->snd_nxt - tcb->snd_una;
     delivery.was_duplicate = is_duplicate(tcb, segment);
-    pal__n_tcb_take_window(tcb, segment);
+    take_window(tcb, segment);
     if (!tcb_has_unacked(tcb) && !(tcb->flags & TCP_F_TLP_OUT))
         return true;
     if (tcb->flags & TCP_F_SACK)
