@@ -58,7 +58,7 @@ struct slot *pal__slot_begin(int fd, uint32_t flags, uint8_t family, uint8_t typ
     atomic_store_explicit(&slot->flags, (uint16_t)flags, memory_order_relaxed);
     slot->family = family;
     slot->type = type;
-    uint64_t id = generation << 32 | slot_number(slot);
+    uint64_t id = generation << 32 | (flags & SLOT_IN_STACK ? SLOT_DOMAIN_STACK : 0) | slot_number(slot);
     bool detour = flags & (SLOT_QUICKACK | SLOT_OTHER);
     atomic_store_explicit(&slot->id, UNLIKELY(detour) ? id | SLOT_DETOUR : id, memory_order_release);
     return slot;

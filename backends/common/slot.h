@@ -35,13 +35,23 @@ enum {
     SLOT_ZEROCOPY = 0x1000,  /* PAL_SO_ZEROCOPY is known to be on */
     SLOT_QUICKACK = 0x2000,  /* PAL_SO_QUICKACK_ALWAYS: its id has SLOT_DETOUR */
     SLOT_OTHER = 0x4000,     /* a file or a child, and no socket: its id has SLOT_DETOUR */
-    SLOT_LENDER = 0x8000     /* leases from before it joined its poll may be out */
+    SLOT_LENDER = 0x8000,    /* leases from before it joined its poll may be out */
+    SLOT_IN_STACK = 0x10000  /* for pal__slot_begin alone, and kept in the handle: it is of SLOT_DOMAIN_STACK */
 };
 
 /* A mark in the id that a slot holds, never in a handle. Hot paths compare the two whole: so they find that this one is
  * none of theirs, at no cost to others. slot_of, and with it every longer way, passes over the mark of a socket; what
  * is none is nobody to it. */
 #define SLOT_DETOUR (UINT64_C(1) << 31)
+
+/* The domain field of a handle (pal/types.h): 0 is the kernel's sockets, this bit those of a user-space stack beside it
+ * (rule 14). A backend of two worlds asks the handle, which costs no look-up. */
+#define SLOT_DOMAIN_STACK (UINT64_C(1) << 24)
+
+static inline bool in_stack(pal_sock sock)
+{
+    return (sock.id & SLOT_DOMAIN_STACK) != 0;
+}
 
 struct slot {
     _Atomic uint64_t id;           /* the handle while it lives (SLOT_DETOUR), else 0: a look-up compares all of it */

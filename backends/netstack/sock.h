@@ -35,11 +35,21 @@ enum {
     SOCK_REMEMBERED = 0x8000 /* the local address was chosen by bind, not by connect */
 };
 
+/* Somebody who waits for sockets: those of them that may be ready. When the first of them is listed it is listed itself,
+ * on roused if that is not NULL, so that who serves many need not look at all of them. See
+ * waiter_init. */
+struct sock_waiter {
+    struct base_list ready;
+    struct base_link link; /* in *roused */
+    struct base_list *roused;
+};
+
 /* The beginning of struct tcb and struct udp. */
 struct sock {
     struct netstack *stack;
     uint64_t cookie;             /* the backend's */
-    struct base_link ready_link; /* in stack->ready */
+    struct sock_waiter *waiter;  /* who watches it: stack->waiter unless it was given to another */
+    struct base_link ready_link; /* in waiter->ready */
     struct base_link port_link;  /* in the port table */
     struct tuple tuple;          /* local: unspecified until it is known */
     uint32_t scope;              /* interface index that scoped addresses or PAL_SO_DEVICE ask for; 0: none */
@@ -84,8 +94,20 @@ uint32_t pal__n_sock_ready(const struct sock *sock);
 /* interest: PAL_IN, OUT, PRI, RDHUP; other bits are the backend's. 0: silence. */
 void pal__n_sock_watch(struct sock *sock, uint32_t interest);
 
+/* A stack has one waiter of its own; a backend of several polls on one stack makes one for each of them. */
+static inline void waiter_init(struct sock_waiter *waiter, struct base_list *roused)
+{
+    base_list_init(&waiter->ready);
+    waiter->link = (struct base_link){NULL, NULL};
+    waiter->roused = roused;
+}
+
+/* Has another waiter told of this socket from now on. */
+void pal__n_sock_wait_by(struct sock *sock, struct sock_waiter *waiter);
+
 /* Up to max watched sockets that are ready: level-triggered, each at most once a call, none served first for ever. Cost
  * by those that are ready. */
+int pal__n_waiter_ready(struct sock_waiter *waiter, struct sock **out, int max);
 int pal__n_stack_ready(struct netstack *stack, struct sock **out, int max);
 
 /* ---- inside the stack ---- */

@@ -31,10 +31,27 @@ static bool waits_for_room(const struct sock *sock)
     return sock->kind == SOCK_UDP && sock->interest & PAL_OUT;
 }
 
+static void enlist(struct sock_waiter *waiter, struct sock *sock)
+{
+    base_list_push_back(&waiter->ready, &sock->ready_link);
+    if (waiter->roused != NULL && !base_link_is_linked(&waiter->link))
+        base_list_push_back(waiter->roused, &waiter->link);
+}
+
 void pal__n_sock_changed(struct sock *sock)
 {
     if (!base_link_is_linked(&sock->ready_link) && sock->interest != 0 && (waits_for_room(sock) || is_ready(sock)))
-        base_list_push_back(&sock->stack->ready, &sock->ready_link);
+        enlist(sock->waiter, sock);
+}
+
+void pal__n_sock_wait_by(struct sock *sock, struct sock_waiter *waiter)
+{
+    if (sock->waiter == waiter)
+        return;
+    if (base_link_is_linked(&sock->ready_link))
+        base_list_remove(&sock->ready_link);
+    sock->waiter = waiter;
+    pal__n_sock_changed(sock);
 }
 
 void pal__n_sock_watch(struct sock *sock, uint32_t interest)
@@ -45,9 +62,9 @@ void pal__n_sock_watch(struct sock *sock, uint32_t interest)
     pal__n_sock_changed(sock);
 }
 
-int pal__n_stack_ready(struct netstack *stack, struct sock **out, int max)
+int pal__n_waiter_ready(struct sock_waiter *waiter, struct sock **out, int max)
 {
-    struct base_link *last = base_list_last(&stack->ready); /* what is listed behind it, this call has listed */
+    struct base_link *last = base_list_last(&waiter->ready); /* what is listed behind it, this call has listed */
     struct base_link *link = NULL;
     int count = 0;
 
@@ -55,13 +72,18 @@ int pal__n_stack_ready(struct netstack *stack, struct sock **out, int max)
         struct sock *sock;
         bool ready;
 
-        link = base_list_pop_front(&stack->ready);
+        link = base_list_pop_front(&waiter->ready);
         sock = BASE_CONTAINER_OF(link, struct sock, ready_link);
         ready = is_ready(sock);
         if (ready)
             out[count++] = sock;
         if (ready || (sock->interest != 0 && waits_for_room(sock)))
-            base_list_push_back(&stack->ready, link);
+            base_list_push_back(&waiter->ready, link);
     }
     return count;
+}
+
+int pal__n_stack_ready(struct netstack *stack, struct sock **out, int max)
+{
+    return pal__n_waiter_ready(&stack->waiter, out, max);
 }

@@ -85,7 +85,7 @@ static struct netstack *allocate(const struct netstack_config *config)
     base_list_init(&stack->expired);
     base_list_init(&stack->dirty);
     base_list_init(&stack->short_of_frames);
-    base_list_init(&stack->ready);
+    waiter_init(&stack->waiter, NULL);
     base_list_init(&stack->timewaits);
     return stack;
 }

@@ -36,7 +36,7 @@ struct netstack {
     uint32_t timer_count;             /* armed */
     struct base_list short_of_frames; /* struct tcb by short_link */
     struct base_list dirty;           /* struct tcb by dirty_link */
-    struct base_list ready;           /* struct sock by ready_link */
+    struct sock_waiter waiter;        /* of sockets that have no other */
     bool in_poll;                     /* within pal__n_stack_poll */
 
     struct iface *ifaces[IFACES_MAX]; /* [0] is the loopback interface */

@@ -21,6 +21,7 @@ struct tcb *pal__n_tcb_new(struct netstack *stack, int family)
     memset(tcb, 0, sizeof(*tcb));
     init_lists(tcb);
     tcb->sock.stack = stack;
+    tcb->sock.waiter = &stack->waiter;
     tcb->sock.kind = SOCK_TCP;
     tcb->sock.family = (uint8_t)family;
     tcb->sock.mcast_ttl = 1;

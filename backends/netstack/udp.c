@@ -15,6 +15,7 @@ int pal__n_udp_open(struct netstack *stack, int family, struct sock **out)
         return pal__n_refuse(stack, PAL_ENOBUFS, "as many UDP sockets are open as the stack was made for (udp_max)");
     memset(udp, 0, offsetof(struct udp, notices));
     udp->sock.stack = stack;
+    udp->sock.waiter = &stack->waiter;
     udp->sock.kind = SOCK_UDP;
     udp->sock.family = (uint8_t)family;
     udp->sock.flags = SOCK_MCAST_LOOP;

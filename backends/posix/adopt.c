@@ -51,7 +51,7 @@ static uint32_t stage_of(int fd, int type)
     return has_ended(fd) ? 0 : SLOT_FRESH;
 }
 
-void pal__slot_refresh(struct slot *slot)
+void pal__k_slot_refresh(struct slot *slot)
 {
     if (slot_flags(slot) & SLOT_FRESH && slot_flags(slot) & SLOT_EXPORTED &&
         !(stage_of(slot->fd, slot->type) & SLOT_FRESH))

@@ -1,6 +1,7 @@
 /* bind.c: where the kernel is the whole backend, its internal names become the seam's. Every wait target links this
  * file; a card or the simulator has a bind.c of its own (decision 0007). What each function does is said in pal/. */
 #include "../common/context.h"
+#include "../common/lease.h"
 #include "../common/machine.h"
 #include "../common/refusal.h"
 #include "deadline.h"
@@ -255,22 +256,22 @@ int pal_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns)
 
 int pal_lease_recv(pal_sock sock, struct pal_lease *out, int max)
 {
-    return pal__k_lease_recv(sock, out, max);
+    return pal__lease_recv(sock, out, max);
 }
 
 int pal_lease_reserve(pal_poll *poll, struct pal_lease *out, int count, uint32_t size)
 {
-    return pal__k_lease_reserve(poll, out, count, size);
+    return pal__lease_reserve(poll, out, count, size);
 }
 
 int pal_lease_send(pal_sock sock, struct pal_lease *leases, int count)
 {
-    return pal__k_lease_send(sock, leases, count);
+    return pal__lease_send(sock, leases, count);
 }
 
 void pal_lease_release(pal_poll *poll, const struct pal_lease *leases, int count)
 {
-    pal__k_lease_release(poll, leases, count);
+    pal__lease_release(poll, leases, count);
 }
 
 /* ---- signal.h ---- */
@@ -406,4 +407,41 @@ void pal_context_switch(struct pal_context *from, struct pal_context *to)
 void pal_context_forget(struct pal_context *context)
 {
     pal__context_forget(context);
+}
+
+/* ---- what the machine asks of the backend: common/machine.h, common/poll_state.h ---- */
+
+int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
+{
+    return pal__k_wait_update(poll, slot, want);
+}
+
+void pal__wait_trim(pal_poll *poll, struct slot *slot)
+{
+    pal__k_wait_trim(poll, slot);
+}
+
+void pal__wait_forget(pal_poll *poll, struct slot *slot)
+{
+    pal__k_wait_forget(poll, slot);
+}
+
+void pal__wait_rouse(pal_poll *poll)
+{
+    pal__k_wait_rouse(poll);
+}
+
+void pal__slot_refresh(struct slot *slot)
+{
+    pal__k_slot_refresh(slot);
+}
+
+int32_t pal__slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size)
+{
+    return pal__k_slot_sendfile(slot, op, offset, size);
+}
+
+int pal__child_ended(struct slot *slot, int32_t *result)
+{
+    return pal__k_child_ended(slot, result);
 }

@@ -32,6 +32,15 @@ int pal__k_poll_open(pal_poll **out, const struct pal_config *config);
 int pal__k_poll_close(pal_poll *poll);
 int pal__k_poll_wait(pal_poll *poll, const struct pal_event **out, uint64_t deadline_ns);
 int pal__k_poll_native(pal_poll *poll, intptr_t *out);
+int pal__k_wait_update(pal_poll *poll, struct slot *slot, uint32_t want);
+void pal__k_wait_trim(pal_poll *poll, struct slot *slot);
+void pal__k_wait_forget(pal_poll *poll, struct slot *slot);
+void pal__k_wait_rouse(pal_poll *poll);
+
+/* The kernel as one lane of a poll that has others: adds what its set has now to the array, and asks once. 0, or why the
+ * kernel refused. wait_epoll.c alone, as the next one: what becomes readable when it has something. */
+int pal__k_poll_look(pal_poll *poll);
+int pal__k_poll_descriptor(const pal_poll *poll);
 int pal__k_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data);
 
 /* wait.c */
@@ -58,6 +67,10 @@ int pal__k_sock_name(pal_sock sock, int which, struct pal_addr *out);
 int pal__k_pipe(pal_sock out[2], uint32_t flags);
 int pal__k_sock_adopt(intptr_t native, uint32_t flags, pal_sock *out);
 int pal__k_sock_release(pal_sock sock, intptr_t *native);
+void pal__k_slot_refresh(struct slot *slot);
+
+/* sendfile.c */
+int32_t pal__k_slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size);
 
 /* stream.c: what try.h leaves to it */
 int32_t pal__k_sock_recv_slow(pal_sock sock, void *buffer, size_t size, uint32_t flags);
@@ -90,12 +103,6 @@ const struct pal_backend *pal__k_describe(struct pal_backend *info, uint64_t cap
 
 /* sock_wait.c */
 int pal__k_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns);
-
-/* lease.c */
-int pal__k_lease_recv(pal_sock sock, struct pal_lease *out, int max);
-int pal__k_lease_reserve(pal_poll *poll, struct pal_lease *out, int count, uint32_t size);
-int pal__k_lease_send(pal_sock sock, struct pal_lease *leases, int count);
-void pal__k_lease_release(pal_poll *poll, const struct pal_lease *leases, int count);
 
 /* signal.c */
 int pal__k_signal_watch(pal_poll *poll, int signal_number, uint64_t data);
@@ -130,6 +137,7 @@ int pal__k_proc_watch(pal_poll *poll, pal_proc process, uint64_t data);
 int pal__k_proc_wait(pal_proc process, struct pal_proc_info *out, uint64_t deadline_ns);
 int pal__k_proc_kill(pal_proc process, int signal_number);
 int pal__k_proc_close(pal_proc process);
+int pal__k_child_ended(struct slot *slot, int32_t *result);
 
 /* Does this kernel have all of pidfds that children need: opening, waiting, signalling (Linux 5.4)? Asked once. */
 bool pal__k_has_pidfds(void);

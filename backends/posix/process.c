@@ -130,7 +130,7 @@ static struct slot *find(pal_proc process)
     return slot;
 }
 
-int pal__child_ended(struct slot *slot, int32_t *result)
+int pal__k_child_ended(struct slot *slot, int32_t *result)
 {
     struct child *child = child_at(slot);
     if (!settle(child))

@@ -38,7 +38,7 @@ static int check(const struct slot *slot, const struct slot *file, uint64_t offs
     return 0;
 }
 
-int32_t pal__slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size)
+int32_t pal__k_slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size)
 {
     const struct slot *file = slot_of_type(((const pal_file *)op->aux)->id, SLOT_FILE);
     size = io_cut(size);

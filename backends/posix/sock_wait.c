@@ -24,7 +24,7 @@ static int prepare(struct pal_wait *items, struct pollfd *natives, int count)
         struct slot *slot = items[i].sock.id ? slot_of(items[i].sock) : NULL;
         items[i].ready = 0;
         if (slot && slot_flags(slot) & SLOT_FRESH)
-            pal__slot_refresh(slot);
+            pal__k_slot_refresh(slot);
         natives[i] = (struct pollfd){.fd = -1};
         if (slot && !(slot_flags(slot) & SLOT_FRESH)) {
             natives[i].fd = slot->fd;

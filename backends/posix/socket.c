@@ -270,7 +270,7 @@ int pal__k_retire(struct slot *slot)
     if (poll_owned(poll))
         strike_out(poll, slot); /* the event of a ONCE watch may still be there */
     if (UNLIKELY(slot->armed && (slot_flags(slot) & SLOT_EXPORTED || pal__k_descriptions_outlive)))
-        pal__wait_forget(poll, slot); /* another descriptor keeps the description, and so its events, alive */
+        pal__k_wait_forget(poll, slot); /* another descriptor keeps the description, and so its events, alive */
     return 0;
 }
 

@@ -92,7 +92,7 @@ static int change(struct epoll_poll *poll, struct slot *slot, uint32_t want)
     return 0;
 }
 
-int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
+int pal__k_wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
 {
     bool covered = !(want & ~(uint32_t)slot->armed);
     if (covered && !((want | slot->armed) & PAL_EDGE && want))
@@ -100,7 +100,7 @@ int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
     return change(epoll_of(poll), slot, want);
 }
 
-void pal__wait_trim(pal_poll *poll, struct slot *slot)
+void pal__k_wait_trim(pal_poll *poll, struct slot *slot)
 {
     uint32_t want = slot_want(slot);
     if (want != slot->armed && change(epoll_of(poll), slot, want)) {
@@ -110,7 +110,7 @@ void pal__wait_trim(pal_poll *poll, struct slot *slot)
     }
 }
 
-void pal__wait_forget(pal_poll *poll, struct slot *slot)
+void pal__k_wait_forget(pal_poll *poll, struct slot *slot)
 {
     if (slot->armed)
         change(epoll_of(poll), slot, 0);
@@ -313,7 +313,24 @@ int pal__k_poll_wait(pal_poll *base, const struct pal_event **out, uint64_t dead
     return LIKELY(found > 0) ? report(poll, events, found) : found_none(poll, found);
 }
 
-void pal__wait_rouse(pal_poll *poll)
+int pal__k_poll_look(pal_poll *base)
+{
+    struct epoll_poll *poll = epoll_of(base);
+    if (!events_room(base))
+        return 0;
+    long found = look(base, 0);
+    if (UNLIKELY(found < 0 && found != -EINTR))
+        return pal__failed(found);
+    report_rest(poll, poll->found, poll->found + (found > 0 ? found : 0));
+    return 0;
+}
+
+int pal__k_poll_descriptor(const pal_poll *poll)
+{
+    return ((const struct epoll_poll *)poll)->set;
+}
+
+void pal__k_wait_rouse(pal_poll *poll)
 {
     uint64_t one = 1;
     ssize_t ignored =
@@ -377,7 +394,7 @@ int pal__k_poll_native(pal_poll *poll, intptr_t *out)
         return pal__refuse(PAL_EINVAL, "pal_poll_native needs room for the descriptor");
     poll->nested = true;
     if (atomic_load(&poll->wake_bits) & ~(uint32_t)WAKE_SPIN) /* after nested is seen, as a waker's looks are ordered */
-        pal__wait_rouse(poll);
+        pal__k_wait_rouse(poll);
     *out = epoll_of(poll)->set;
     return 0;
 }

@@ -74,7 +74,7 @@ static bool enter(struct poll_poll *poll, struct slot *slot)
     return true;
 }
 
-int pal__wait_update(pal_poll *base, struct slot *slot, uint32_t want)
+int pal__k_wait_update(pal_poll *base, struct slot *slot, uint32_t want)
 {
     struct poll_poll *poll = poll_of(base);
     if (want == slot->armed)
@@ -91,12 +91,12 @@ int pal__wait_update(pal_poll *base, struct slot *slot, uint32_t want)
     return 0;
 }
 
-void pal__wait_trim(pal_poll *poll, struct slot *slot)
+void pal__k_wait_trim(pal_poll *poll, struct slot *slot)
 {
-    pal__wait_update(poll, slot, slot_want(slot)); /* shrinking cannot fail */
+    pal__k_wait_update(poll, slot, slot_want(slot)); /* shrinking cannot fail */
 }
 
-void pal__wait_forget(pal_poll *poll, struct slot *slot)
+void pal__k_wait_forget(pal_poll *poll, struct slot *slot)
 {
     if (slot->armed)
         leave(poll_of(poll), slot);
@@ -141,7 +141,7 @@ static void report(struct poll_poll *poll, long found)
             emit_ready(base, slot, ready);
         } else if (ready) {
             pal__machine_ready(base, slot, ready, events_room(base));
-            pal__wait_update(base, slot, slot_want(slot));
+            pal__k_wait_update(base, slot, slot_want(slot));
         }
         if (poll->count == 1)
             break;
@@ -191,7 +191,7 @@ int pal__k_poll_wait(pal_poll *base, const struct pal_event **out, uint64_t dead
     return wait_end(base, base->count);
 }
 
-void pal__wait_rouse(pal_poll *poll)
+void pal__k_wait_rouse(pal_poll *poll)
 {
     ssize_t ignored = write(poll_of(poll)->wake_write, "", 1); /* fails only when the pipe is full: it is ready */
     (void)ignored;

@@ -1,11 +1,15 @@
-/* lease.c: leases on kernel sockets: receive into the poll's pool, send from it. Rules 5, 12 and 13. */
-#include "../common/lease_pool.h"
-#include "../common/machine.h"
-#include "message.h"
-#include "option.h"
-#include "try.h"
+/* lease.c: leases by copying: receive into the poll's pool, send from it. See lease.h. */
+#include "lease.h"
 
-enum { LEASE_BATCH = 16 };
+#include "machine.h"
+#include "refusal.h"
+#include <pal/socket.h>
+
+enum {
+    LEASE_BATCH = 16,
+    LEASE_WANTS = PAL_META_LOCAL | PAL_META_TTL | PAL_META_TOS | PAL_META_TIME | PAL_META_DROPPED | PAL_META_GSO |
+                  PAL_META_CRED /* handles, and what the error queue tells, are not for leases */
+};
 
 static struct pal_msg *metadata_of(uint8_t *data)
 {
@@ -36,17 +40,17 @@ static void give_back(pal_poll *poll, const struct pal_lease *lease)
  * for the caller to see. */
 static int recv_stream(pal_poll *poll, struct slot *slot, struct pal_lease *out, int max)
 {
-    struct iovec pieces[LEASE_BATCH];
+    struct pal_iov pieces[LEASE_BATCH];
     int count = 0, most = slot->type != PAL_SOCK_STREAM ? 1 : max < LEASE_BATCH ? max : LEASE_BATCH;
     for (; count < most && lend(poll, slot, &out[count]); count++)
-        pieces[count] = (struct iovec){.iov_base = out[count].data, .iov_len = poll->leases.size};
+        pieces[count] = (struct pal_iov){.data = out[count].data, .size = poll->leases.size};
     if (count == 0)
         return PAL_ENOBUFS;
-    struct msghdr header = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
-    long result = count == 1 ? pal__k_sock_recv(slot_handle(slot), out[0].data, poll->leases.size, 0)
-                             : CHECKED(recvmsg(slot->fd, &header, MSG_DONTWAIT));
-    if (result > 0 && count > 1)
-        acknowledge(slot);
+    struct pal_msg message = {.iov = pieces, .iov_count = (uint16_t)count};
+    int32_t result = count == 1 ? pal_sock_recv(slot_handle(slot), out[0].data, poll->leases.size, 0)
+                                : pal_sock_recv_msgs(slot_handle(slot), &message, 1, 0);
+    if (count > 1 && result > 0)
+        result = message.size;
     uint32_t left = result > 0 ? (uint32_t)result : 0;
     int filled = (int)((left + poll->leases.size - 1) / poll->leases.size);
     for (int i = count; i-- > filled;)
@@ -56,7 +60,7 @@ static int recv_stream(pal_poll *poll, struct slot *slot, struct pal_lease *out,
         left -= out[i].size;
         *metadata_of(out[i].data) = (struct pal_msg){.size = (int32_t)out[i].size};
     }
-    return filled ? filled : result < 0 ? pal__failed(result) : 0;
+    return filled ? filled : result;
 }
 
 /* Datagrams: a batch in one call, each with its metadata in the head-room. */
@@ -70,12 +74,12 @@ static int recv_datagrams(pal_poll *poll, struct slot *slot, struct pal_lease *o
     while (count < max && lend(poll, slot, &out[count])) {
         struct pal_addr *addr = (struct pal_addr *)(void *)(metadata_of(out[count].data) + 1);
         iov[count] = (struct pal_iov){.data = out[count].data, .size = poll->leases.size};
-        batch[count] = (struct pal_msg){.iov = &iov[count], .iov_count = 1, .addr = addr, .want = MESSAGE_WANTS_LEASE};
+        batch[count] = (struct pal_msg){.iov = &iov[count], .iov_count = 1, .addr = addr, .want = LEASE_WANTS};
         count++;
     }
     if (count == 0)
         return PAL_ENOBUFS;
-    int received = pal__k_sock_recv_msgs(slot_handle(slot), batch, count, 0);
+    int received = pal_sock_recv_msgs(slot_handle(slot), batch, count, 0);
     for (int i = count; i-- > (received > 0 ? received : 0);)
         give_back(poll, &out[i]);
     for (int i = 0; i < received; i++) {
@@ -87,7 +91,7 @@ static int recv_datagrams(pal_poll *poll, struct slot *slot, struct pal_lease *o
     return received;
 }
 
-int pal__k_lease_recv(pal_sock sock, struct pal_lease *out, int max)
+int pal__lease_recv(pal_sock sock, struct pal_lease *out, int max)
 {
     struct slot *slot = slot_of(sock);
     if (UNLIKELY(!slot))
@@ -111,7 +115,7 @@ int pal__k_lease_recv(pal_sock sock, struct pal_lease *out, int max)
     return pal__refuse(PAL_ENOBUFS, "all leases of the poll, or of this socket's share, are lent: release some");
 }
 
-int pal__k_lease_reserve(pal_poll *poll, struct pal_lease *out, int count, uint32_t size)
+int pal__lease_reserve(pal_poll *poll, struct pal_lease *out, int count, uint32_t size)
 {
     int error = poll_enter(poll);
     if (UNLIKELY(error))
@@ -145,11 +149,11 @@ static int32_t send_gathered(const struct slot *slot, const struct pal_lease *le
     for (int i = 0; i < count; i++)
         iov[i] = (struct pal_iov){.data = leases[i].data, .size = leases[i].size};
     struct pal_msg message = {.iov = iov, .iov_count = (uint16_t)count};
-    int result = pal__k_sock_send_msgs(slot_handle(slot), &message, 1, 0);
+    int result = pal_sock_send_msgs(slot_handle(slot), &message, 1, 0);
     return result < 0 ? result : message.size;
 }
 
-int pal__k_lease_send(pal_sock sock, struct pal_lease *leases, int count)
+int pal__lease_send(pal_sock sock, struct pal_lease *leases, int count)
 {
     struct slot *slot = slot_of(sock);
     if (UNLIKELY(!slot))
@@ -162,7 +166,7 @@ int pal__k_lease_send(pal_sock sock, struct pal_lease *leases, int count)
         int gathered = !stream ? 1 : count - sent < PAL_IOV_MAX ? count - sent : PAL_IOV_MAX;
         for (int i = 0; i < gathered; i++)
             owner_of(&leases[sent + i]);
-        int32_t taken = gathered == 1 ? pal__k_sock_send(sock, leases[sent].data, leases[sent].size, 0)
+        int32_t taken = gathered == 1 ? pal_sock_send(sock, leases[sent].data, leases[sent].size, 0)
                                       : send_gathered(slot, &leases[sent], gathered);
         if (taken < 0)
             return sent ? sent : taken;
@@ -181,7 +185,7 @@ int pal__k_lease_send(pal_sock sock, struct pal_lease *leases, int count)
     return sent;
 }
 
-void pal__k_lease_release(pal_poll *poll, const struct pal_lease *leases, int count)
+void pal__lease_release(pal_poll *poll, const struct pal_lease *leases, int count)
 {
     RULE(12, poll_enter(poll) == 0, "leases are released in a child of fork");
     for (int i = 0; i < count; i++) {
