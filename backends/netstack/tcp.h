@@ -113,6 +113,7 @@ struct tcb {
     uint32_t ooo_count, ooo_bytes, ooo_frames; /* ranges; bytes of payload; frames */
     uint32_t fin_seq;
     uint32_t rcv_up;
+    uint32_t low_water; /* PAL_SO_RCVLOWAT, bytes */
     uint64_t ts_recent_ns;
     uint64_t heard_ns; /* when the peer was last heard of */
 

@@ -74,6 +74,10 @@ static int set_number(struct tcb *tcb, uint32_t option, int32_t number)
         tcb->send_buffer = buffer_size(number, config->send_buffer_max);
         pal__n_sock_changed(&tcb->sock);
         return 0;
+    case PAL_SO_RCVLOWAT:
+        tcb->low_water = (uint32_t)number;
+        pal__n_sock_changed(&tcb->sock);
+        return 0;
     case PAL_SO_MAXSEG:
         tcb->mss_max = (uint16_t)number;
         if (tcb->state >= TCP_ESTABLISHED)
@@ -144,8 +148,10 @@ static int get_number(const struct tcb *tcb, uint32_t option, int32_t *out)
         *out = (int32_t)tcb->send_buffer;
         return 0;
     case PAL_SO_OOBINLINE:
-    case PAL_SO_RCVLOWAT:
         *out = 1;
+        return 0;
+    case PAL_SO_RCVLOWAT:
+        *out = (int32_t)tcb->low_water;
         return 0;
     case PAL_SO_NODELAY:
         *out = (tcb->flags & TCP_F_NODELAY) != 0;

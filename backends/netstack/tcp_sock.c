@@ -358,6 +358,14 @@ void pal__n_tcp_close(struct sock *sock)
 
 /* ---- readiness ---- */
 
+/* Enough to be worth a read. More than half of the buffer always is, and so is all there is when the window has shut:
+ * the peer would send no more. */
+static bool has_enough(const struct tcb *tcb)
+{
+    return tcb->read_bytes >= tcb->low_water || tcb->read_bytes > tcb->receive_buffer / 2 ||
+           tcb->rcv_edge - tcb->rcv_nxt < tcb->mss;
+}
+
 uint32_t pal__n_tcp_ready(const struct sock *sock)
 {
     const struct tcb *tcb = tcb_of_const(sock);
@@ -371,7 +379,7 @@ uint32_t pal__n_tcp_ready(const struct sock *sock)
         return 0;
     if (tcb->state == TCP_SYN_SENT || tcb->state == TCP_SYN_RECEIVED)
         return 0;
-    if (tcb->read_bytes > 0 || read_over || tcb->state == TCP_CLOSED)
+    if ((tcb->read_bytes > 0 && has_enough(tcb)) || read_over || tcb->state == TCP_CLOSED)
         ready |= PAL_IN;
     if (read_over || tcb->state == TCP_CLOSED)
         ready |= PAL_RDHUP;

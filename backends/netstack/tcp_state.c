@@ -30,6 +30,7 @@ struct tcb *pal__n_tcb_new(struct netstack *stack, int family)
     tcb->mss = tcb->mss_peer = TCP_MSS_DEFAULT4;
     tcb->send_buffer = config->send_buffer;
     tcb->receive_buffer = config->receive_buffer;
+    tcb->low_water = 1;
     while (config->receive_buffer_max >> tcb->rcv_scale > UINT16_MAX && tcb->rcv_scale < TCP_SCALE_MAX)
         tcb->rcv_scale++;
     tcb->min_rtt_ns = UINT64_MAX;
@@ -217,6 +218,7 @@ static void inherit(struct tcb *tcb, const struct tcb *listener)
                  TCP_F_PASSIVE;
     tcb->send_buffer = listener->send_buffer;
     tcb->receive_buffer = listener->receive_buffer;
+    tcb->low_water = listener->low_water;
     tcb->algorithm = listener->algorithm;
     tcb->mss_max = listener->mss_max;
     tcb->linger_seconds = listener->linger_seconds;
