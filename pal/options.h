@@ -32,7 +32,7 @@ enum {
     PAL_SO_LINGER,         /* struct pal_linger */
     PAL_SO_RCVBUF,         /* bytes wanted; reading tells what the system made of it */
     PAL_SO_SNDBUF,         /* bytes */
-    PAL_SO_RCVLOWAT,       /* bytes that make a stream readable */
+    PAL_SO_RCVLOWAT,       /* bytes that make a stream readable; fewer do at its end, and when no more would fit */
     PAL_SO_OOBINLINE,      /* boolean */
     PAL_SO_DEVICE,         /* text: bind to this interface; "" to none */
     PAL_SO_PRIORITY,

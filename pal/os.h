@@ -95,7 +95,8 @@ enum {
 /* One number about system or process in *value. PAL_EINVAL: no such key. At most 1 call. */
 int pal_info(int key, uint64_t *value);
 
-/* The system's own code behind this thread's last failed seam call (errno, GetLastError); for messages only. */
+/* The system's own code behind this thread's last failed seam call (errno, GetLastError); for messages only. A
+ * user-space stack is its sockets' system, and its codes are the seam's own: PAL_EADDRINUSE is 98. */
 int32_t pal_native_error(void);
 
 /* Why this thread's last seam call was refused with PAL_ENOTSUP, PAL_EBUSY or PAL_EINVAL, and what helps: static text,

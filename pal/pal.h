@@ -13,6 +13,7 @@
 #include "poll.h"
 #include "process.h"
 #include "signal.h"
+#include "sim.h"
 #include "socket.h"
 #include "types.h"
 

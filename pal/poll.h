@@ -79,19 +79,21 @@ int pal_poll_native(pal_poll *poll, intptr_t *out);
  * 0 stops, and strikes out an event that the current array still holds. Changes replace, and show from the next wait
  * on. The first watch takes effect at once and reports what stands against it; later ones may wait for the next wait or
  * flush (rule 11). PAL_EBADF: stale handle. PAL_EBUSY: an op reads or writes it already, or another poll has it (rule
- * 6). PAL_ENOTSUP: EDGE without its capability or with LEASE, LEASE on a socket that passes handles. PAL_EINVAL:
- * unknown bits, LEASE without IN. PAL_EPERM: this kind of descriptor cannot be watched. PAL_ENOMEM, PAL_ENOSPC: the
- * kernel's limits. epoll: 1 call when the kernel's set has to grow, else none. */
+ * 6), or, of a user-space stack's socket, a duplicate of it (rule 14). PAL_ENOTSUP: EDGE without its capability or with
+ * LEASE, LEASE on a socket that passes handles. PAL_EINVAL: unknown bits, LEASE without IN. PAL_EPERM: this kind of
+ * descriptor cannot be watched. PAL_ENOMEM, PAL_ENOSPC: the kernel's limits. epoll: 1 call when the kernel's set has to
+ * grow, else none. */
 int pal_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data);
 
 /* Begins an op. 1: done already, op->result is valid, no event comes (the caller counts this against its own budget,
  * rule 18). 0: pending, one PAL_EV_OP will come. < 0: never started. RECV, ACCEPT and RECV_MSG are not tried first
  * unless flagged PAL_OP_TRY; SEND, SEND_MSG, SEND_LEASE and CONNECT are.
- * PAL_EBADF; PAL_EBUSY: the socket's reader (writer) is taken, or another poll has it; PAL_EINVAL: no such kind, NULL
- * where memory is needed; PAL_ENOTSUP; PAL_ENOWORKER: workers_max is 0; PAL_ENOBUFS: 1024 jobs wait for workers, run or
- * are done and not seen yet; PAL_EAGAIN: there is no worker and the system has no room for a thread; PAL_ENOMEM: for a
- * RESOLVE. An op that is out already asserts (rule 5). Readiness backends: the try's calls, plus 1 when the kernel's
- * set has to grow; for a worker 1 if it sleeps, and its start when it is first needed. Only RESOLVE allocates. */
+ * PAL_EBADF; PAL_EBUSY: the socket's reader (writer) is taken, or another poll has it (as pal_watch); PAL_EINVAL: no
+ * such kind, NULL where memory is needed; PAL_ENOTSUP; PAL_ENOWORKER: workers_max is 0; PAL_ENOBUFS: 1024 jobs wait for
+ * workers, run or are done and not seen yet; PAL_EAGAIN: there is no worker and the system has no room for a thread;
+ * PAL_ENOMEM: for a RESOLVE. An op that is out already asserts (rule 5). Readiness backends: the try's calls, plus 1
+ * when the kernel's set has to grow; for a worker 1 if it sleeps, and its start when it is first needed. Only RESOLVE
+ * allocates. */
 int pal_submit(pal_poll *poll, struct pal_op *op);
 
 /* Asks a pending op to end: its event still comes, once, with its true result or PAL_ECANCELED; a SEND that has moved

@@ -15,7 +15,7 @@ extern "C" {
 
 /* A descriptor that the child gets: which of the parent's, and under which number. */
 struct pal_spawn_fd {
-    pal_sock sock;   /* or a pal_file by its id; {0}: use native */
+    pal_sock sock;   /* or a pal_file by its id; {0}: use native. Not a user-space stack's */
     intptr_t native; /* -1 with sock {0}: the null device */
     int32_t number;  /* in the child */
     uint32_t reserved;
@@ -74,7 +74,8 @@ enum { PAL_SPAWN_FDS_MAX = 256, PAL_SPAWN_GROUPS_MAX = 65536 };
  * What goes wrong before the program runs is returned here, pal_reason says at which step, and then there is no child
  * and nothing to reap: PAL_ENOENT, PAL_EACCES, PAL_ENOEXEC (also a script without "#!"), PAL_E2BIG, PAL_ETXTBSY,
  * PAL_ENOTDIR ... of program or directory; PAL_EPERM: a user, group or limit that needs privileges; PAL_EBADF: a stale
- * handle, a descriptor that is not open. PAL_EBUSY: a handle has received leases queued. PAL_EAGAIN: no more processes;
+ * handle, a descriptor that is not open. PAL_ENOTSUP: a socket of a user-space stack, which has no descriptor (rule
+ * 14). PAL_EBUSY: a handle has received leases queued. PAL_EAGAIN: no more processes;
  * PAL_EMFILE, PAL_ENFILE; PAL_ENOBUFS: socks_max handles are open; PAL_ENOMEM. PAL_EINVAL, with the remedy in
  * pal_reason: NULLs, unknown flags or kinds, two entries for one number or kind, too many, soft above hard.
  *

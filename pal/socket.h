@@ -37,10 +37,11 @@ enum {
 int pal_sock_adopt(intptr_t native, uint32_t flags, pal_sock *out);
 
 /* Gives the descriptor back to the program; the handle is dead. PAL_EBUSY: watched, an op is out, or received leases
- * are still queued. 0 or 1 call. */
+ * are still queued. PAL_ENOTSUP: a user-space stack's, which has no descriptor (rule 14). 0 or 1 call. */
 int pal_sock_release(pal_sock sock, intptr_t *native);
 
-/* A second handle to the same open socket. PAL_EBUSY: received leases are queued. 1 call. */
+/* A second handle to the same open socket. PAL_EBUSY: received leases are queued. Of a user-space stack's socket all
+ * handles are watched on one poll (rule 14). 1 call. */
 int pal_sock_dup(pal_sock sock, pal_sock *out);
 
 /* Names this end. PAL_EADDRINUSE, PAL_EADDRNOTAVAIL, PAL_EACCES, PAL_EAFNOSUPPORT (another family's address),

@@ -130,7 +130,8 @@ enum {
     PAL_META_TIME = 0x8,     /* stamp (PAL_SO_TIMESTAMP, PAL_SO_TIMESTAMPING) */
     PAL_META_DROPPED = 0x10, /* dropped: datagrams lost on this socket since it was opened (PAL_SO_DROPS) */
     PAL_META_GSO = 0x20,     /* gso_size: datagrams of this size in a row, the last perhaps shorter (PAL_SO_GRO) */
-    PAL_META_SOCKS = 0x40,   /* socks: handles passed over a unix socket (PAL_SO_PASS) */
+    PAL_META_SOCKS = 0x40,   /* socks: handles passed over a unix socket (PAL_SO_PASS). PAL_ENOTSUP, and nothing sent:
+                              * one of them is a user-space stack's (rule 14) */
     PAL_META_CRED = 0x80,    /* cred: the sender's process, user and group (PAL_SO_PASSCRED) */
     PAL_META_NOTICE = 0x100  /* notice: what the error queue tells (PAL_MSG_ERRQUEUE); not from leases */
 };
@@ -185,7 +186,8 @@ struct pal_msg {
     struct pal_iov *iov;
     struct pal_addr *addr;
     pal_sock *socks;    /* room for, or array of, handles to pass */
-    void *raw;          /* control data in the system's own form: received kinds unknown here; sent as it is */
+    void *raw;          /* control data in the system's own form: received kinds unknown here; sent as it is. A
+                         * user-space stack has none: nothing is received, sending it is PAL_ENOTSUP */
     uint16_t iov_count; /* at most PAL_IOV_MAX */
     uint16_t want;      /* PAL_META_* */
     uint32_t raw_size;  /* receiving: room, then bytes written; sending: bytes */

@@ -66,6 +66,12 @@ static bool taken_by_op(const struct slot *slot, uint32_t interest)
     return (interest & SLOT_READS && slot->reader) || (interest & PAL_OUT && slot->writer);
 }
 
+/* A set that is full has the system's word for it; one that refuses (PAL_EBUSY) has said why. */
+static int update_failed(int error)
+{
+    return error == PAL_EBUSY ? error : pal__failed(error);
+}
+
 static void enter_starved(pal_poll *poll, struct slot *slot)
 {
     slot_set(slot, SLOT_STARVED);
@@ -112,6 +118,8 @@ static COLD int watch_with_care(pal_poll *poll, struct slot *slot, uint32_t inte
 {
     pal__slot_refresh(slot);
     struct pal_event *event = current_event(poll, slot);
+    if (!interest && slot_flags(slot) & SLOT_FRESH && !slot_busy(slot))
+        return 0; /* nothing to end: a set that would refuse it is not asked */
     bool starved = slot_flags(slot) & SLOT_STARVED;
     if (starved)
         leave_starved(poll, slot);
@@ -119,7 +127,7 @@ static COLD int watch_with_care(pal_poll *poll, struct slot *slot, uint32_t inte
     if (error) {
         if (starved)
             enter_starved(poll, slot);
-        return pal__failed(error);
+        return update_failed(error);
     }
     slot_clear(slot, SLOT_HUNGRY | SLOT_RELABELLED);
     set_interest(poll, slot, interest, data);
@@ -151,7 +159,7 @@ int pal__machine_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_
     if (UNLIKELY(flags & (SLOT_FRESH | SLOT_STARVED | SLOT_HUNGRY | SLOT_RELABELLED)))
         return watch_with_care(poll, slot, interest, data);
     if (UNLIKELY((error = pal__wait_update(poll, slot, slot_want_if(slot, interest)))))
-        return pal__failed(error);
+        return update_failed(error);
     struct pal_event *event = current_event(poll, slot);
     set_interest(poll, slot, interest, data);
     settle(slot, event, interest, data);
@@ -274,7 +282,7 @@ int pal__machine_submit(pal_poll *poll, struct pal_op *op)
     if (UNLIKELY((error = pal__wait_update(poll, slot, slot_want(slot))))) {
         pend(slot, NULL, writer);
         if (op->priv[1] == 0)
-            return pal__failed(error);
+            return update_failed(error);
         op->result = (int32_t)op->priv[1]; /* bytes have left: that must not be lost */
         return 1;
     }
@@ -371,7 +379,7 @@ int pal__machine_await_child(pal_poll *poll, struct slot *slot, struct pal_op *o
     pend(slot, op, false);
     if ((error = pal__wait_update(poll, slot, slot_want(slot)))) {
         pend(slot, NULL, false);
-        return pal__failed(error);
+        return update_failed(error);
     }
     sent_out(poll, op);
     return 0;
@@ -396,6 +404,21 @@ int pal__machine_forget_child(struct slot *slot, struct pal_op *op)
         pal__wait_trim(poll, slot);
     }
     return 0;
+}
+
+/* ---- crashed hosts ---- */
+
+void pal__machine_abandon(struct slot *slot)
+{
+    pal_poll *poll = slot_poll(slot);
+    if (!poll)
+        return;
+    strike_out(poll, slot);
+    if (slot_flags(slot) & SLOT_STARVED)
+        leave_starved(poll, slot);
+    set_interest(poll, slot, 0, slot->data);
+    poll->pending -= (slot->reader ? 1u : 0u) + (slot->writer ? 1u : 0u);
+    slot_abandon(slot);
 }
 
 /* ---- the wait's side ---- */

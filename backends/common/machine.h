@@ -12,7 +12,8 @@
 /* ---- hooks of the waiting backend, and of its sockets ---- */
 
 /* Makes the waiting set cover want (see slot_want). Bits that nobody wants any more may stay armed: trim drops them
- * when they fire, so a watch that comes back soon costs nothing. PAL_EPERM, PAL_ENOMEM, PAL_ENOSPC. */
+ * when they fire, so a watch that comes back soon costs nothing. PAL_EPERM, PAL_ENOMEM, PAL_ENOSPC; PAL_EBUSY, with its
+ * reason. */
 int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want);
 
 /* Makes the set exactly slot_want(slot). */
@@ -46,6 +47,11 @@ int pal__machine_forget_child(struct slot *slot, struct pal_op *op);
 /* Queues the event of an op that a worker has ended: for pal__work_collect, which pal__machine_attend calls before it
  * writes what is queued. */
 void pal__machine_finish(pal_poll *poll, struct pal_op *op, int32_t result);
+
+/* The slot is about to be dropped with all that waits for it, as its host has crashed: its watch and its ops end
+ * without a word, an event that the current array holds is struck out. The ops' memory is not touched: it may be gone
+ * already. Its poll's set keeps what it has of it. */
+void pal__machine_abandon(struct slot *slot);
 
 /* ---- what a wait calls ---- */
 

@@ -26,7 +26,7 @@ struct pal_poll {
     /* Hot: one line for what each wait reads and writes. */
     void *_Atomic *owner;     /* cell in memory that fork wipes: owner's mark, POLL_UNCLAIMED, or NULL: in a child */
     struct lock door;         /* held by who rouses it without being sure that it stays open: see pal__poll_part */
-    uint32_t turn;            /* which lane goes first when several are due (rule 11) */
+    uint32_t turn;            /* which side of a socket goes first when both do not fit (rule 18) */
     struct pal_event *events; /* the array: events_max entries */
     uint32_t count;           /* entries in use */
     uint32_t next_number;     /* running number of the next event to be written */
@@ -45,6 +45,7 @@ struct pal_poll {
     _Atomic bool nested;  /* its descriptor was given out: a foreign loop looks at it instead of a sleeping wait */
     _Atomic bool stirred; /* a watched socket has begun to listen or connect elsewhere: look which */
     bool fed;             /* enough leases are back: re-arm the starved */
+    bool attend_turn;     /* what is woken goes first, before what has finished: .turn is the machine's */
     uint32_t idle;        /* PAL_IDLE_* */
     uint64_t spin_ns;
     uint64_t tired_ns; /* when backing off ends; 0: anew from the next wait on, as there was an event */

@@ -363,6 +363,41 @@ void pal__work_collect(pal_poll *poll)
     lock_release(&pool->lock);
 }
 
+/* With the lock held. Done jobs are in the inbox, which is empty by now. */
+static void abandon(struct job *job)
+{
+    if (job->state == JOB_RUNNING) {
+        job->poll = NULL;
+        return;
+    }
+    dequeue(job);
+    pal__lookup_end(job->lookup);
+    free_job(job);
+}
+
+void pal__work_abandon(pal_poll *poll)
+{
+    if (!pool)
+        return;
+    for (struct job *job = empty_inbox(poll), *next; job; job = next) {
+        next = job->next;
+        pal__lookup_end(job->lookup);
+        let_go_of_file(job);
+        lock_acquire(&pool->lock);
+        free_job(job);
+        lock_release(&pool->lock);
+    }
+    lock_acquire(&pool->lock);
+    for (uint32_t i = 0; i < pool->jobs_used; i++) {
+        struct job *job = &pool->jobs[i];
+        if (job->poll != poll || (job->state != JOB_WAITING && job->state != JOB_RUNNING))
+            continue;
+        let_go_of_file(job);
+        abandon(job);
+    }
+    lock_release(&pool->lock);
+}
+
 bool pal__work_holds(const struct slot *file)
 {
     return pool && atomic_load(ops_of(file)) != 0;

@@ -26,6 +26,10 @@ bool pal__work_cancel(pal_poll *poll, struct pal_op *op);
  * thread. */
 void pal__work_collect(pal_poll *poll);
 
+/* The poll is gone, with its ops: its jobs are taken back, or left alone if a worker has them. Owner's thread, or after
+ * its end. */
+void pal__work_abandon(pal_poll *poll);
+
 /* Is an op out that names this file? Any thread. */
 bool pal__work_holds(const struct slot *file);
 

@@ -4,7 +4,6 @@
  * on. The queue is sorted by that time; most frames go to its end. */
 #include "nic_faults.h"
 
-#include "random.h"
 #include "wire.h"
 #include <palio/base/assertion.h>
 #include <string.h>
@@ -49,26 +48,33 @@ static uint64_t random_ns(struct nic_faults *faults, uint64_t bound)
 
 /* ---- damage ---- */
 
-static void corrupt(struct nic_faults *faults, struct frame *frame)
+bool pal__n_faults_damage(struct frame *frame, struct random *random, bool all)
 {
     uint32_t from = 0, words;
-    uint32_t mask = 1 + pal__n_random_below(&faults->random, 0xfffe); /* not all 16: +0 and -0 are the same */
+    uint32_t mask = 1 + pal__n_random_below(random, 0xfffe); /* not all 16: +0 and -0 are the same */
     uint8_t *at;
 
-    if ((faults->flags & FAULTS_CORRUPT_ALL) == 0) {
+    if (!all) {
         uint16_t type = frame->size < ETH_SIZE ? 0 : get16(frame->data + ETH_TYPE);
 
         if (type != ETH_P_IP4 && type != ETH_P_IP6)
-            return;
+            return false;
         from = ETH_SIZE;
     }
     words = (frame->size - from) / 2;
     if (words == 0)
-        return;
-    at = frame->data + from + (size_t)pal__n_random_below(&faults->random, words) * 2;
-    put16(at, get16(at) ^ (strikes(faults, FAULTS_ALL / 2) ? mask : 1U << mask % 16));
+        return false;
+    at = frame->data + from + (size_t)pal__n_random_below(random, words) * 2;
+    put16(at, get16(at) ^ (pal__n_random_below(random, FAULTS_ALL) < FAULTS_ALL / 2 ? mask : 1U << mask % 16));
     frame->flags &= (uint16_t) ~(FRAME_CSUM_GOOD | FRAME_CSUM_BAD);
-    faults->counts.corrupted++;
+    return true;
+}
+
+static void corrupt(struct nic_faults *faults, struct frame *frame)
+{
+    bool all = (faults->flags & FAULTS_CORRUPT_ALL) != 0;
+
+    faults->counts.corrupted += pal__n_faults_damage(frame, &faults->random, all);
 }
 
 static void cut(struct nic_faults *faults, struct frame *frame)

@@ -8,6 +8,7 @@
 #define PAL__NETSTACK_NIC_FAULTS_H
 
 #include "nic.h"
+#include "random.h"
 #include <pal/os.h>
 
 enum { FAULTS_WINDOWS_MAX = 8, FAULTS_ALL = 1000000 };
@@ -73,5 +74,9 @@ uint64_t pal__n_faults_next(const struct nic_faults *faults);
 void pal__n_faults_set(struct nic_faults *faults, const struct faults_rates *rates);
 
 const struct faults_counts *pal__n_faults_counts(const struct nic_faults *faults);
+
+/* The damage that corrupt_ppm is about, to a frame of the caller's. all: as FAULTS_CORRUPT_ALL. False: the frame has
+ * nothing that may be damaged, and is as it was. */
+bool pal__n_faults_damage(struct frame *frame, struct random *random, bool all);
 
 #endif

@@ -35,8 +35,8 @@ enum {
     SOCK_REMEMBERED = 0x8000 /* the local address was chosen by bind, not by connect */
 };
 
-/* Somebody who waits for sockets: those of them that may be ready. When the first of them is listed it is listed itself,
- * on roused if that is not NULL, so that who serves many need not look at all of them. See
+/* Somebody who waits for sockets: those of them that may be ready. When the first of them is listed it is listed
+ * itself, on roused if that is not NULL, so that who serves many need not look at all of them. See
  * waiter_init. */
 struct sock_waiter {
     struct base_list ready;

@@ -58,6 +58,8 @@ static int append_handles(const struct slot *slot, const struct pal_msg *msg, st
         struct slot *passed = slot_of(msg->socks[i]);
         if (!passed)
             return pal__refuse(PAL_EBADF, "a handle to be passed is stale");
+        if (in_stack(msg->socks[i]))
+            return pal__refuse(PAL_ENOTSUP, "a socket of a user-space stack has no descriptor that could be passed");
         slot_set(passed, SLOT_EXPORTED | SLOT_MODE_KEPT);
         fds[i] = passed->fd;
     }

@@ -37,8 +37,8 @@ void pal__k_wait_trim(pal_poll *poll, struct slot *slot);
 void pal__k_wait_forget(pal_poll *poll, struct slot *slot);
 void pal__k_wait_rouse(pal_poll *poll);
 
-/* The kernel as one lane of a poll that has others: adds what its set has now to the array, and asks once. 0, or why the
- * kernel refused. wait_epoll.c alone, as the next one: what becomes readable when it has something. */
+/* The kernel as one lane of a poll that has others: adds what its set has now to the array, and asks once. 0, or why
+ * the kernel refused. wait_epoll.c alone, as the next one: what becomes readable when it has something. */
 int pal__k_poll_look(pal_poll *poll);
 int pal__k_poll_descriptor(const pal_poll *poll);
 int pal__k_watch(pal_poll *poll, pal_sock sock, uint32_t interest, uint64_t data);

@@ -110,11 +110,12 @@ static int check_fd(const struct pal_spawn_fd *fd)
         return pal__refuse(PAL_EINVAL, "a descriptor of the child is to be 0 or above");
     if (!fd->sock.id) { /* it is to be open now: what is opened for the start itself is not meant */
         bool open = fd->native >= 0 && fd->native <= INT32_MAX && fcntl((int)fd->native, F_GETFD) >= 0;
-        return open || fd->native == -1
-                   ? 0
-                   : pal__refuse(PAL_EBADF, "native is no open descriptor: -1 is the null device");
+        return open || fd->native == -1 ? 0
+                                        : pal__refuse(PAL_EBADF, "native is no open descriptor: -1 is the null device");
     }
     bool known = slot_of(fd->sock) || slot_of_type(fd->sock.id, SLOT_FILE);
+    if (known && in_stack(fd->sock))
+        return pal__refuse(PAL_ENOTSUP, "a socket of a user-space stack has no descriptor for the child");
     return known ? 0 : pal__refuse(PAL_EBADF, "a handle to be given is stale, or a child's");
 }
 
@@ -247,7 +248,8 @@ static void share_duplicates(const struct slot *slot)
     for (uint32_t number = 1, top = pal__slots_top(); number < top; number++) {
         struct slot *other = &pal__slots[number];
         if (!atomic_load_explicit(&other->id, memory_order_acquire) || (slot_flags(other) & duplicate) != duplicate ||
-            other->type != slot->type || fstat(other->fd, &its) || its.st_ino != own.st_ino || its.st_dev != own.st_dev)
+            in_stack(slot_handle(other)) || other->type != slot->type || fstat(other->fd, &its) ||
+            its.st_ino != own.st_ino || its.st_dev != own.st_dev)
             continue;
         slot_set(other, SLOT_SHARED);
         slot_clear(other, SLOT_NONBLOCK);

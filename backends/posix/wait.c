@@ -44,11 +44,11 @@ void pal__k_attend(pal_poll *poll)
 {
     uint32_t share = poll->events_max / 2;
     atomic_fetch_and(&poll->wake_bits, ~(uint32_t)WAKE_DUE);
-    poll->turn ^= 1;
-    if (poll->turn)
+    poll->attend_turn = !poll->attend_turn;
+    if (poll->attend_turn)
         pal__k_wake_collect(poll, share);
     pal__machine_attend(poll, share);
-    if (!poll->turn)
+    if (!poll->attend_turn)
         pal__k_wake_collect(poll, share);
 }
 

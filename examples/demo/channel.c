@@ -76,7 +76,7 @@ int channel_flush(struct channel *channel)
     }
     int32_t sent = pal_sock_send(channel->sock, channel->out + channel->out_start, size, 0);
     if (sent < 0) {
-        return sent == PAL_EAGAIN ? 0 : sent;
+        return sent == PAL_EAGAIN || sent == PAL_ENOBUFS || sent == PAL_ENOMEM ? 0 : sent;
     }
     channel->out_start += (size_t)sent;
     if (channel->out_start == channel->out_end) {
@@ -110,4 +110,16 @@ void channel_close(struct channel *channel, pal_poll *poll)
     }
     (void)pal_sock_close(channel->sock);
     channel->sock.id = 0;
+    channel->interest = 0;
+    channel->ended = false;
+    channel->in_start = channel->in_end = channel->out_start = channel->out_end = 0;
+}
+
+void channel_abort(struct channel *channel, pal_poll *poll)
+{
+    const struct pal_linger reset = {1, 0};
+    if (channel->sock.id != 0) {
+        (void)pal_sock_set(channel->sock, PAL_SO_LINGER, &reset, sizeof(reset)); /* without it: a plain close */
+    }
+    channel_close(channel, poll);
 }

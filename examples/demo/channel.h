@@ -11,7 +11,7 @@
 #include <pal/poll.h>
 #include <stdbool.h>
 
-enum { CHANNEL_BUFFER_SIZE = 2 * DEMO_WINDOW * WIRE_MESSAGE_SIZE_MAX };
+enum { CHANNEL_BUFFER_SIZE = (DEMO_OUTSTANDING + 1) * WIRE_MESSAGE_SIZE_MAX };
 
 struct channel { /* zero, and then sock, is the initial state */
     pal_sock sock;
@@ -34,14 +34,17 @@ uint8_t *channel_reserve(struct channel *channel, size_t size);
 /* Whether another message of the largest size can be reserved. */
 bool channel_has_room(const struct channel *channel);
 
-/* Sends what has been reserved, as far as the connection takes it. 0, also when some is left. 0 or 1 system calls. */
+/* Sends what has been reserved, as far as the connection and the system's memory take it. 0, also when some is left. 0
+ * or 1 system calls. */
 int channel_flush(struct channel *channel);
 
 /* Watches for what the buffers need: input while an answer has room (so none is dropped), output while some is left.
  * Calls the poll only when that has changed. */
 int channel_watch(struct channel *channel, pal_poll *poll, uint64_t data);
 
-/* Unwatches and closes, if it is open. */
+/* Unwatches and closes, if it is open, and returns to the initial state. Abort: the peer is told by a reset, which it
+ * cannot take for a proper end, and what was not sent is dropped. */
 void channel_close(struct channel *channel, pal_poll *poll);
+void channel_abort(struct channel *channel, pal_poll *poll);
 
 #endif

@@ -16,6 +16,7 @@ enum demo_idle {
 };
 
 enum { DEMO_WINDOW = 256 };       /* ticks that may be unanswered at once */
+enum { DEMO_OUTSTANDING = 512 };  /* orders that the trader may have no answer to, and the exchange remembers */
 enum { DEMO_PROBLEM_SIZE = 320 }; /* bytes of an error in words, with its NUL */
 enum { DEMO_BACKEND_SIZE = 16 };  /* bytes of a backend's name, with its NUL */
 
@@ -33,8 +34,11 @@ struct exchange_result {
     uint64_t ticks;                  /* sent */
     uint64_t orders;                 /* executed, one a tick at most */
     uint64_t fills;                  /* sent for them */
-    uint64_t lost;                   /* ticks that no order came for in time */
-    uint64_t refused;                /* orders that came again or too late */
+    uint64_t lost;                   /* ticks that no order came for in time, or before that of a later one */
+    uint64_t refused;                /* orders that came too late */
+    uint64_t repeated;               /* orders that came again, and were answered with the fill that they had */
+    uint64_t doubled;                /* other orders for a tick that had one: refused. A right trader sends none */
+    uint64_t breaks;                 /* connections that ended before the session did */
     uint64_t digest;                 /* strategy_digest over the orders as they arrived */
     struct histogram tick_to_trade;  /* nanoseconds */
     char backend[DEMO_BACKEND_SIZE]; /* what it was linked with */
@@ -49,6 +53,7 @@ struct exchange_config {
     uint64_t tick_count;
     uint64_t interval_ns;                                           /* between ticks */
     uint64_t tick_timeout_ns;                                       /* after which a tick counts as lost */
+    uint64_t patience_ns;                                           /* for a trader to come back; 0: it may not */
     uint64_t limit_ns;                                              /* the whole run; PAL_ETIMEDOUT after it */
     uint64_t seed;                                                  /* of the prices */
     void (*ready)(void *context, const struct pal_addr *listening); /* called once, on the exchange's thread; or NULL */
@@ -64,9 +69,12 @@ struct trader_result {
     uint64_t fills;   /* received, and right */
     uint64_t lost;    /* missing sequence numbers */
     uint64_t late;    /* ticks behind a later one: duplicates, reordered ones. Not answered */
+    uint64_t skipped; /* ticks that came while there was no way to answer them */
     uint64_t foreign; /* datagrams that are not this exchange's ticks */
     uint64_t expired; /* orders that came too late for the exchange */
-    uint64_t digest;  /* strategy_digest over all decisions */
+    uint64_t resent;  /* orders sent again over another connection */
+    uint64_t breaks;  /* connections that ended before the session did, or did not come about */
+    uint64_t digest;  /* strategy_digest over the decisions that were filled, as the fills arrived */
     char backend[DEMO_BACKEND_SIZE];
     char problem[DEMO_PROBLEM_SIZE];
 };
@@ -75,7 +83,8 @@ struct trader_config {
     struct pal_addr exchange; /* TCP */
     struct demo_feed feed;
     enum demo_idle idle;
-    uint32_t trader_id; /* upper part of every client order id; below 2^24 */
+    uint32_t trader_id;   /* upper part of every client order id; below 2^24 */
+    uint64_t patience_ns; /* for which it tries to mend a broken connection; 0: not at all */
     uint64_t limit_ns;
     struct trader_result *result; /* the caller's, zeroed */
 };

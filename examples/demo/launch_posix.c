@@ -26,9 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GRACE_MS = 2000 };   /* that the children get after their own limit */
-enum { STILL_RUNNING = 1 }; /* a result's code before its process has written one */
-enum { TICK_TIMEOUT_MS = 1000 };
+enum { GRACE_MS = 2000 };                            /* that the children get after their own limit */
+enum { STILL_RUNNING = 1 };                          /* a result's code before its process has written one */
+enum { TICK_TIMEOUT_MS = 1000, PATIENCE_MS = 3000 }; /* the latter with a connection that breaks */
 
 static const char group_any_source[] = "239.255.80.65";
 static const char group_one_source[] = "232.255.80.65"; /* of the block for source-specific multicast, RFC 4607 */
@@ -282,6 +282,10 @@ static int run(struct launch *launch)
     if (collect(launch->trader_pid, "trader", in_time, shared->trader.code, shared->trader.problem) < 0) {
         code = -1;
     }
+    if (code == 0 && shared->exchange.doubled > 0) {
+        fprintf(stderr, "demo: the trader sent more than one order for a tick\n");
+        code = -1;
+    }
     if (code == 0 && shared->exchange.digest != shared->trader.digest) {
         fprintf(stderr, "demo: the exchange executed other orders than the trader decided on\n");
         code = -1;
@@ -312,6 +316,7 @@ int main(int argc, char **argv)
         return 2;
     }
     launch.exchange.tick_timeout_ns = TICK_TIMEOUT_MS * UINT64_C(1000000);
+    launch.exchange.patience_ns = launch.trader.patience_ns = PATIENCE_MS * UINT64_C(1000000);
     if (choose_addresses(&launch) < 0) {
         return 1;
     }

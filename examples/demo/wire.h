@@ -29,9 +29,9 @@ enum wire_side { WIRE_BUY = 1, WIRE_SELL = 2 };
 
 enum wire_status {
     WIRE_FILLED = 1,
-    WIRE_DUPLICATE = 2, /* an order with this id has been filled before; it was not executed again */
+    WIRE_DUPLICATE = 2, /* the tick has been answered by an order with another id; this one was not executed */
     WIRE_EXPIRED = 3    /* the exchange had given up waiting for this order; it was not executed */
-};
+};                      /* an order that comes again is answered as it was the first time */
 
 /* A price is a whole number of hundredths; a quantity is a number of lots. */
 struct wire_tick {
@@ -42,7 +42,7 @@ struct wire_tick {
     uint32_t quantity;
 };
 
-struct wire_welcome { /* exchange to trader, when it has accepted */
+struct wire_welcome { /* exchange to trader, when it has accepted; the same over each connection of a session */
     uint32_t session;
     uint64_t tick_count; /* how many will be sent */
     uint32_t window;     /* how many may be unanswered at once */

@@ -3,6 +3,7 @@
 
 #include <palio/address.h>
 #include <palio/base.h>
+#include <palio/sim.h>
 
 #include "assertion.h"
 #include "error.h"
@@ -15,8 +16,17 @@ struct layout {
 #define LAYOUT(type) #type, sizeof(type), _Alignof(type)
 
 static const struct layout layouts[] = {
-    {LAYOUT(palio_address)}, {LAYOUT(palio_allocator)}, {LAYOUT(palio_buffer)},
-    {LAYOUT(palio_bytes)},   {LAYOUT(palio_deadline)},  {LAYOUT(palio_error)},
+    {LAYOUT(palio_address)},
+    {LAYOUT(palio_allocator)},
+    {LAYOUT(palio_buffer)},
+    {LAYOUT(palio_bytes)},
+    {LAYOUT(palio_deadline)},
+    {LAYOUT(palio_error)},
+    {LAYOUT(palio_sim_explore_options)},
+    {LAYOUT(palio_sim_faults)},
+    {LAYOUT(palio_sim_options)},
+    {LAYOUT(palio_sim_report)},
+    {LAYOUT(palio_sim_sweep_options)},
 };
 
 int palio_layout(const char *type_name, size_t *size, size_t *alignment)

@@ -42,6 +42,11 @@ static const struct remedy remedies[] = {
     {PALIO_EMSGSIZE, "sendto", "more than one datagram holds: send less at once, or use a stream"},
     {PALIO_ENOTCONN, "send", "connect first, or use sendto"},
     {PALIO_EDESTADDRREQ, "send", "connect first, or use sendto"},
+    {PALIO_ENOTSUP, "sim_open", "link the program with libpal-sim"},
+    {PALIO_ENOTSUP, "sim_sweep", "link the program with libpal-sim"},
+    {PALIO_ENOTSUP, "sim_explore", "link the program with libpal-sim"},
+    {PALIO_EDEADLK, "sim_run", "somebody waits for what never comes: who, and for what, is on the error stream"},
+    {PALIO_EBUSY, "sim_close", "close them before the function returns, or set leftovers"},
 
     {PALIO_ECONNREFUSED, NULL, "nothing listens there: is the server running, on this address and port?"},
     {PALIO_EMFILE, NULL, "raise the descriptor limit (ulimit -n) or close what is no longer needed"},

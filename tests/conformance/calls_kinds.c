@@ -389,6 +389,11 @@ Test(calls_kinds, an_urgent_byte_is_received_in_line_when_asked)
     send_text(a, "calm");
     expect_text(b, "calm");
     sent = pal_sock_send(a, "!", 1, PAL_MSG_OOB);
+    if (sent == PAL_ENOTSUP) {
+        cr_assert_str_neq(pal_reason(), "", "refused without a reason");
+        pair_close(a, b);
+        test_skip("urgent-data", "this stack sends none");
+    }
     assert_error(sent, 1);
     expect_text(b, "!");
     pair_close(a, b);

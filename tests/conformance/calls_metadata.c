@@ -365,12 +365,29 @@ Test(calls_metadata, the_time_of_receipt_is_told)
 
 /* ---- losses ---- */
 
+/* Whether a message comes within 10 ms. */
+static bool receive_soon(struct wire *wire, uint16_t want)
+{
+    struct pal_wait item;
+
+    memset(&item, 0, sizeof(item));
+    item.sock = wire->receiver;
+    item.interest = PAL_IN;
+    if (pal_sock_wait(&item, 1, deadline_after(10 * MILLISECOND_NS)) == 0)
+        return false;
+    wire_receive(wire, want);
+    return true;
+}
+
+/* Datagrams may be on their way for a while: when none comes any more, smaller ones are sent, the first of one byte,
+ * the next of two, until one arrives, which tells of all that were sent before it. */
 Test(calls_metadata, losses_are_counted)
 {
-    enum { SENT = 2000 };
+    enum { SENT = 2000, LATER_MAX = 100 };
     static const char bytes[1000] = {0};
     struct wire wire;
     uint32_t received = 0;
+    bool later_one_came = false;
 
     require_datagram_option(PAL_AF_INET, PAL_SO_DROPS);
     wire_open(&wire, PAL_AF_INET);
@@ -379,17 +396,16 @@ Test(calls_metadata, losses_are_counted)
     assert_error(pal_sock_connect(wire.sender, &wire.receiver_name), 0);
     for (int i = 0; i < SENT; i++)
         assert_error(pal_sock_send(wire.sender, bytes, sizeof(bytes), 0), (int)sizeof(bytes));
-    for (bool more = true; more; received += more) {
-        int32_t size = pal_sock_recv(wire.receiver, wire.bytes, sizeof(wire.bytes), 0);
-
-        more = size != PAL_EAGAIN;
-        cr_assert(!more || size == (int)sizeof(bytes), "%s", pal_error_name(size));
+    for (int later = 1; later <= LATER_MAX && !later_one_came; later++) {
+        for (; !later_one_came && receive_soon(&wire, PAL_META_DROPPED); received += !later_one_came)
+            later_one_came = wire.msg.size < (int)sizeof(bytes);
+        if (!later_one_came)
+            assert_error(pal_sock_send(wire.sender, bytes, (size_t)later, 0), later);
     }
+    cr_assert(later_one_came);
     cr_assert_lt(received, SENT, "nothing was lost");
-    send_text(wire.sender, "the one after");
-    wire_receive(&wire, PAL_META_DROPPED);
     cr_assert_eq(wire.msg.have, PAL_META_DROPPED);
-    cr_assert_eq(wire.msg.dropped, SENT - received);
+    cr_assert_eq(wire.msg.dropped, SENT + (uint32_t)wire.msg.size - 1 - received);
     wire_close(&wire);
 }
 
@@ -526,7 +542,10 @@ Test(calls_metadata, an_error_queue_gives_back_what_bounced_and_why)
     cr_assert_arr_eq(wire.bytes, "bounces", 7);
     cr_assert_eq(wire.msg.flags & PAL_MSG_ERRQUEUE, PAL_MSG_ERRQUEUE);
     cr_assert_eq(wire.msg.flags & PAL_MSG_CTRUNC, 0);
-    cr_assert(wire.msg.raw_size > 0 && wire.msg.raw_size <= sizeof(control), "%u bytes", wire.msg.raw_size);
+    if (is_native(wire.sender)) /* a user-space stack has no form of its own for it (pal/types.h) */
+        cr_assert(wire.msg.raw_size > 0 && wire.msg.raw_size <= sizeof(control), "%u bytes", wire.msg.raw_size);
+    else
+        cr_assert_eq(wire.msg.raw_size, 0, "%u bytes", wire.msg.raw_size);
     assert_same_address(wire.from, wire.receiver_name);
     assert_error(pal_sock_recv_msgs(wire.sender, &wire.msg, 1, PAL_MSG_ERRQUEUE), PAL_EAGAIN);
     sock_close(wire.sender);
@@ -545,7 +564,7 @@ Test(calls_metadata, control_data_that_does_not_fit_is_flagged)
     wire.msg.raw_size = 8;
     assert_error(pal_sock_recv_msgs(wire.sender, &wire.msg, 1, PAL_MSG_ERRQUEUE), 1);
     assert_error(wire.msg.size, 7);
-    cr_assert_eq(wire.msg.flags & PAL_MSG_CTRUNC, PAL_MSG_CTRUNC);
+    cr_assert_eq(wire.msg.flags & PAL_MSG_CTRUNC, is_native(wire.sender) ? PAL_MSG_CTRUNC : 0);
     cr_assert_leq(wire.msg.raw_size, 8);
     cr_assert_eq(control[1], 0x5a5a5a5a5a5a5a5a, "written beyond the room");
     sock_close(wire.sender);

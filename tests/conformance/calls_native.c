@@ -154,7 +154,7 @@ Test(calls_native, a_second_handle_keeps_a_pipe_open)
 
 static void require_native(void)
 {
-    pal_sock sock = sock_open(PAL_AF_INET, PAL_SOCK_DGRAM);
+    pal_sock sock = sock_open(native_family(PAL_AF_INET), PAL_SOCK_DGRAM);
     intptr_t native = -1;
     size_t size = sizeof(native);
     int error = pal_sock_get(sock, PAL_SO_NATIVE, &native, &size);
@@ -216,8 +216,8 @@ Test(calls_native, a_connection_survives_release_and_adoption)
 {
     require_native();
     for (int i = 0; i < 2; i++) {
-        expect_survival(PAIR_TCP4, PAL_AF_INET, PAL_SOCK_STREAM, adopt_flags[i]);
-        expect_survival(PAIR_UDP4, PAL_AF_INET, PAL_SOCK_DGRAM, adopt_flags[i]);
+        expect_survival(native_kind(PAIR_TCP4), native_family(PAL_AF_INET), PAL_SOCK_STREAM, adopt_flags[i]);
+        expect_survival(native_kind(PAIR_UDP4), native_family(PAL_AF_INET), PAL_SOCK_DGRAM, adopt_flags[i]);
     }
 }
 
@@ -263,7 +263,7 @@ Test(calls_native, an_adopted_listener_accepts)
 
     require_native();
     for (int i = 0; i < 2; i++) {
-        listener_open(PAL_AF_INET, &listener, &addr);
+        listener_open(native_family(PAL_AF_INET), &listener, &addr);
         listener = there_and_back(listener, adopt_flags[i]);
         cr_assert_eq(option_of(listener, PAL_SO_LISTENING), 1);
         assert_error(pal_sock_accept(listener, &a, NULL), PAL_EAGAIN);
@@ -281,8 +281,8 @@ Test(calls_native, an_adopted_fresh_socket_connects)
     int error;
 
     require_native();
-    listener_open(PAL_AF_INET, &listener, &addr);
-    a = there_and_back(sock_open(PAL_AF_INET, PAL_SOCK_STREAM), 0);
+    listener_open(native_family(PAL_AF_INET), &listener, &addr);
+    a = there_and_back(sock_open(addr.family, PAL_SOCK_STREAM), 0);
     error = pal_sock_connect(a, &addr);
     cr_assert(error == 0 || error == PAL_EINPROGRESS, "%s", pal_error_name(error));
     b = accept_one(listener);
@@ -301,7 +301,7 @@ Test(calls_native, an_adopted_socket_can_be_watched)
     require_native();
     rig_open(&rig, 2);
     for (int i = 0; i < 2; i++) {
-        pair_open(PAIR_TCP4, &a, &b);
+        pair_open(native_kind(PAIR_TCP4), &a, &b);
         a = there_and_back(a, adopt_flags[i]);
         assert_error(pal_watch(rig.poll, a, PAL_IN, 7), 0);
         rig_silent(&rig, 7, 3);
@@ -338,7 +338,7 @@ static void adopt_ended(struct rig *rig, enum pair_kind kind, bool reset, uint32
 
 Test(calls_native, an_adopted_connection_that_has_ended_is_ready)
 {
-    static const enum pair_kind kinds[] = {PAIR_TCP4, PAIR_UNIX_STREAM, PAIR_UNIX_SEQPACKET};
+    const enum pair_kind kinds[] = {native_kind(PAIR_TCP4), PAIR_UNIX_STREAM, PAIR_UNIX_SEQPACKET};
     struct rig rig;
 
     require_native();
@@ -346,7 +346,8 @@ Test(calls_native, an_adopted_connection_that_has_ended_is_ready)
     for (int i = 0; i < 2; i++) {
         for (size_t at = 0; at < sizeof(kinds) / sizeof(kinds[0]); at++)
             adopt_ended(&rig, kinds[at], false, adopt_flags[i]);
-        adopt_ended(&rig, PAIR_TCP4, true, adopt_flags[i]);
+        if (kinds[0] == PAIR_TCP4)
+            adopt_ended(&rig, PAIR_TCP4, true, adopt_flags[i]);
     }
     rig_close(&rig);
 }
@@ -360,7 +361,7 @@ Test(calls_native, release_needs_an_idle_socket)
     struct pal_op op;
 
     require_native();
-    pair_open(PAIR_TCP4, &a, &b);
+    pair_open(native_kind(PAIR_TCP4), &a, &b);
     memset(&rig, 0, sizeof(rig));
     rig_open(&rig, 2);
     assert_error(pal_watch(rig.poll, a, PAL_IN, 1), 0);
@@ -378,6 +379,30 @@ Test(calls_native, release_needs_an_idle_socket)
     expect_connected(a, b);
     rig_close(&rig);
     pair_close(a, b);
+}
+
+/* Rule 14: it is refused, and goes on as it was. */
+Test(calls_native, a_stacks_socket_has_no_descriptor)
+{
+    static const enum pair_kind of_stack[] = {PAIR_TCP4, PAIR_UDP4};
+
+    for (int i = 0; i < 2; i++) {
+        intptr_t native = -7;
+        size_t size = sizeof(native);
+        uint64_t before;
+        pal_sock a, b;
+
+        stack_pair_open(of_stack[i], &a, &b);
+        before = handles_open();
+        assert_error(pal_sock_release(a, &native), PAL_ENOTSUP);
+        cr_assert_str_neq(pal_reason(), "", "refused without a reason");
+        assert_error(pal_sock_get(a, PAL_SO_NATIVE, &native, &size), PAL_ENOTSUP);
+        cr_assert_str_neq(pal_reason(), "", "refused without a reason");
+        cr_assert_eq(native, -7, "written, and yet refused");
+        cr_assert_eq(handles_open(), before);
+        expect_connected(a, b);
+        pair_close(a, b);
+    }
 }
 
 Test(calls_native, what_is_not_open_is_not_adopted)

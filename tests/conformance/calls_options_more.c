@@ -355,19 +355,24 @@ Test(calls_options_more, buffers_grow_when_asked)
     sock_close(sock);
 }
 
+/* A boolean, both ways, whatever it is at first (decision 0019). */
 static void expect_of_listener(uint32_t option)
 {
-    pal_sock listener, a, b;
-    struct pal_addr addr;
+    for (int32_t value = 0; value < 2; value++) {
+        pal_sock listener, a, b;
+        struct pal_addr addr;
+        int32_t first;
 
-    listener_open(PAL_AF_INET, &listener, &addr);
-    option_set(listener, option, 1);
-    connect_to(listener, &addr, &a, &b);
-    cr_assert_eq(option_of(b, option), 1);
-    cr_assert_eq(option_of(a, option), 0);
-    expect_connected(a, b);
-    pair_close(a, b);
-    sock_close(listener);
+        listener_open(PAL_AF_INET, &listener, &addr);
+        first = option_of(listener, option);
+        option_set(listener, option, value);
+        connect_to(listener, &addr, &a, &b);
+        cr_assert_eq(option_of(b, option), value);
+        cr_assert_eq(option_of(a, option), first);
+        expect_connected(a, b);
+        pair_close(a, b);
+        sock_close(listener);
+    }
 }
 
 Test(calls_options_more, an_accepted_socket_has_its_listeners_nodelay)

@@ -72,7 +72,7 @@ Test(calls_spawn_fds, a_listener_that_is_given_accepts_there_and_here)
     pal_sock listener, a, b;
 
     require_children();
-    listener_open(PAL_AF_INET, &listener, &addr);
+    listener_open(native_family(PAL_AF_INET), &listener, &addr);
     command_of_script(&command, "exit 0");
     command_give(&command, listener, 3);
     cr_assert_eq(run(&command), 0);
@@ -81,6 +81,29 @@ Test(calls_spawn_fds, a_listener_that_is_given_accepts_there_and_here)
     expect_connected(a, b);
     pair_close(a, b);
     assert_error(pal_sock_close(listener), 0);
+}
+
+/* Rule 14: it has no descriptor. */
+Test(calls_spawn_fds, a_stacks_socket_is_refused)
+{
+    struct command command;
+    pal_sock ends[2], a, b;
+    uint64_t before;
+
+    require_children();
+    stack_pair_open(PAIR_TCP4, &a, &b);
+    assert_error(pal_pipe(ends, 0), 0);
+    before = handles_open();
+    command_of_script(&command, "exit 0");
+    command_give(&command, ends[1], 1);
+    command_give(&command, a, 3);
+    assert_error(start_refused(&command), PAL_ENOTSUP);
+    cr_assert_eq(handles_open(), before);
+    expect_connected(a, b);
+    send_text(ends[1], "still ours");
+    expect_text(ends[0], "still ours");
+    pair_close(ends[0], ends[1]);
+    pair_close(a, b);
 }
 
 Test(calls_spawn_fds, a_file_is_given_by_its_handle)

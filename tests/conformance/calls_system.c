@@ -126,9 +126,7 @@ Test(calls_system, the_real_clock_counts_from_1970)
 {
     const uint64_t year_2020_ns = 1577836800u * UINT64_C(1000000000);
 
-    if (has_caps(PAL_CAP_VIRTUAL_TIME))
-        test_skip("real-time", "time is the simulator's");
-    cr_assert_gt(pal_clock(PAL_CLOCK_REAL), year_2020_ns);
+    cr_assert_geq(pal_clock(PAL_CLOCK_REAL), year_2020_ns);
 }
 
 Test(calls_system, the_threads_clock_counts_its_work)
@@ -136,8 +134,6 @@ Test(calls_system, the_threads_clock_counts_its_work)
     uint64_t before = pal_clock(PAL_CLOCK_THREAD_CPU);
     uint64_t after = before;
 
-    if (has_caps(PAL_CAP_VIRTUAL_TIME))
-        test_skip("real-time", "time is the simulator's");
     for (int i = 0; i < 100000000 && after == before; i++)
         after = pal_clock(PAL_CLOCK_THREAD_CPU);
     cr_assert_gt(after, before);
@@ -234,8 +230,10 @@ Test(calls_system, a_failed_call_leaves_the_systems_code)
     char byte;
 
     assert_error(pal_sock_accept(sock, &served, NULL), PAL_EINVAL);
-    if (has_caps(PAL_CAP_BLOCKING))
+    if (is_native(sock))
         cr_assert_neq(pal_native_error(), 0);
+    else
+        assert_error(-pal_native_error(), PAL_EINVAL); /* the stack is its own system */
     assert_error(pal_sock_recv(sock, &byte, 1, 0), PAL_ENOTCONN);
     cr_assert_not_null(pal_reason());
     sock_close(sock);

@@ -120,6 +120,18 @@ uint16_t sock_until(pal_sock sock, uint16_t interest);
 /* The next connection; fails if none comes. */
 pal_sock accept_one(pal_sock listener);
 
+/* Rule 14: whether the socket is the kernel's, and not a user-space stack's that stands beside it. */
+bool is_native(pal_sock sock);
+
+/* The family, and the kind of pair, to take where only the kernel's sockets will do: the one that is given where its
+ * sockets are the kernel's, else the unix one that is like it. */
+int native_family(int family);
+enum pair_kind native_kind(enum pair_kind kind);
+
+/* An end of a connected pair that is a user-space stack's, of whichever kind; skips the test where there is no such
+ * stack. To be called first. */
+void stack_pair_open(enum pair_kind kind, pal_sock *a, pal_sock *b);
+
 /* The kind of stream that stays full once it is: unix where there is one. TCP may find room again without a reader. */
 enum pair_kind pair_kind_bounded(void);
 
@@ -135,6 +147,10 @@ void send_all(pal_sock sock, const void *data, size_t size);
 
 /* Closes with a reset instead of an orderly end. TCP. */
 void close_with_reset(pal_sock sock);
+
+/* A name that nobody else on this machine has: the prefix, "-", and letters, digits and "-". Chance alone is not
+ * enough: a simulator's is the same in every test. */
+void unique_name(char *out, size_t size, const char *prefix);
 
 /* Whether the backend has all of these PAL_CAP_* bits. */
 bool has_caps(uint64_t caps);

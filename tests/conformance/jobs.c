@@ -69,14 +69,12 @@ struct pal_query numeric_query(const char *host, const char *service)
 pal_file open_scratch_file(const void *bytes, size_t size)
 {
     const char *directory = getenv("TMPDIR");
-    char path[512];
-    uint64_t number = 0;
+    char name[64], path[512];
     pal_file file = {0};
     int error;
 
-    assert_error(pal_random(&number, sizeof(number)), 0);
-    (void)snprintf(path, sizeof(path), "%s/palio-%016llx", directory != NULL ? directory : "/tmp",
-                   (unsigned long long)number);
+    unique_name(name, sizeof(name), "palio");
+    (void)snprintf(path, sizeof(path), "%s/%s", directory != NULL ? directory : "/tmp", name);
     error = pal_file_open(path, PAL_FILE_READ | PAL_FILE_WRITE | PAL_FILE_CREATE | PAL_FILE_EXCLUSIVE, 0600, &file);
     if (error == PAL_ENOTSUP)
         test_skip("files", "this backend has none");

@@ -1,8 +1,6 @@
 /* maps.c: see maps.h. Only the seam and ISO C. */
 #include "maps.h"
 
-#include <stdio.h>
-
 size_t map_page(void)
 {
     uint64_t size = 0;
@@ -37,10 +35,7 @@ void map_end(struct mapped *map)
 
 void map_choose_name(char name[MAP_NAME_SIZE])
 {
-    uint64_t number = 0;
-
-    assert_error(pal_random(&number, sizeof(number)), 0);
-    (void)snprintf(name, MAP_NAME_SIZE, "palio-test-%016llx", (unsigned long long)number);
+    unique_name(name, MAP_NAME_SIZE, "palio-test");
 }
 
 void map_resize(struct mapped *map, size_t size)

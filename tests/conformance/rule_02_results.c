@@ -242,21 +242,27 @@ static void read_native_error(void *out)
     *(int32_t *)out = pal_native_error();
 }
 
-Test(rule_02_results, native_error_belongs_to_the_thread_that_failed)
+static void expect_own_native_error(int family)
 {
     pal_sock listener, second;
     struct pal_addr addr;
     pal_thread thread;
     int32_t elsewhere = -1;
 
-    listener_open(PAL_AF_INET, &listener, &addr);
-    assert_error(pal_sock_open(NULL, PAL_AF_INET, PAL_SOCK_STREAM, 0, &second), 0);
+    listener_open(family, &listener, &addr);
+    assert_error(pal_sock_open(NULL, family, PAL_SOCK_STREAM, 0, &second), 0);
     assert_error(pal_sock_bind(second, &addr), PAL_EADDRINUSE);
     cr_assert_neq(pal_native_error(), 0, "the system's code is lost");
     assert_error(pal_thread_start(&thread, read_native_error, &elsewhere), 0);
     assert_error(pal_thread_join(thread), 0);
     cr_assert_eq(elsewhere, 0, "another thread's code shows here");
     pair_close(listener, second);
+}
+
+Test(rule_02_results, native_error_belongs_to_the_thread_that_failed)
+{
+    expect_own_native_error(PAL_AF_INET);
+    expect_own_native_error(native_family(PAL_AF_INET)); /* of the other world, where there is one */
 }
 
 /* ---- one call moves at most 1 GiB ---- */

@@ -49,7 +49,7 @@ Test(rule_08_moves, release_strikes_out_the_event_of_a_watch_that_ended_by_itsel
         int error;
 
         rig_open(&rig, events_max);
-        pair_open(PAIR_TCP4, &a, &b);
+        pair_open(native_kind(PAIR_TCP4), &a, &b);
         rig_watch(&rig, b, PAL_IN | PAL_ONCE, WATCH);
         send_all(a, "x", 1);
         (void)rig_until_ready(&rig, WATCH, PAL_IN);

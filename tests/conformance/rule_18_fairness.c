@@ -161,3 +161,63 @@ Test(rule_18_fairness, a_reader_and_a_writer_that_end_together_fit_the_smallest_
         crowd_close(&crowd);
     }
 }
+
+/* What is woken and what is ready take turns each by themselves: a poll that is woken before every wait tells an op all
+ * the same. */
+Test(rule_18_fairness, an_op_beside_a_ready_watch_ends_though_each_wait_is_woken)
+{
+    for (int kind = 0; kind < PAIR_KINDS; kind++) {
+        struct rig rig;
+        pal_sock a, b;
+        char byte;
+
+        if (!pair_available((enum pair_kind)kind))
+            continue;
+        rig_open(&rig, 2);
+        pair_open((enum pair_kind)kind, &a, &b);
+        rig_watch(&rig, a, PAL_OUT, 1);
+        struct pal_op op = op_recv(a, 7, &byte, 1);
+        rig_submit(&rig, &op);
+        cr_assert_eq(pal_sock_send(b, "x", 1, 0), 1);
+        for (int turn = 0; turn < TURNS_MAX && rig_kept(&rig, 7) == 0; turn++) {
+            assert_error(pal_poll_wake(rig.poll), 0);
+            (void)rig_turn(&rig, MILLISECOND_NS);
+            rig.kept_count = rig_kept(&rig, 7) ? rig.kept_count : 0;
+        }
+        cr_assert_eq(rig_kept(&rig, 7), 1, "kind %d: the op is not told in %d waits", kind, TURNS_MAX);
+        rig_unwatch(&rig, a);
+        pair_close(a, b);
+        rig_close(&rig);
+    }
+}
+
+/* Two handles of one socket, both watched: with room for few events each has its turn. */
+Test(rule_18_fairness, duplicates_of_a_ready_socket_are_all_reported)
+{
+    static const enum pair_kind kinds[] = {PAIR_TCP4, PAIR_UNIX_STREAM};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct rig rig;
+        pal_sock a, b, twins[3];
+        bool seen[3] = {false};
+
+        rig_open(&rig, 2);
+        pair_open(kinds[i], &a, &b);
+        for (uint64_t j = 0; j < 3; j++) {
+            assert_error(pal_sock_dup(a, &twins[j]), 0);
+            rig_watch(&rig, twins[j], PAL_OUT, j);
+        }
+        for (int turn = 0; turn < 64; turn++) {
+            (void)rig_turn(&rig, MILLISECOND_NS);
+            for (int j = 0; j < rig.count; j++)
+                seen[rig.events[j].data] = true;
+        }
+        cr_assert(seen[0] && seen[1] && seen[2], "kind %d: %d %d %d", (int)i, seen[0], seen[1], seen[2]);
+        for (int j = 0; j < 3; j++) {
+            rig_unwatch(&rig, twins[j]);
+            assert_error(pal_sock_close(twins[j]), 0);
+        }
+        pair_close(a, b);
+        rig_close(&rig);
+    }
+}

@@ -61,3 +61,52 @@ Test(rule_19_virtual_time, what_is_due_comes_before_time_moves)
     pair_close(a, b);
     rig_close(&rig);
 }
+
+enum { LOOKS_MAX = 1000 };
+
+/* Level-triggered readiness that nobody takes away must not hold up the world for ever. */
+Test(rule_19_virtual_time, waits_for_what_stays_ready_let_time_pass)
+{
+    static const enum pair_kind kinds[] = {PAIR_TCP4, PAIR_UNIX_STREAM};
+
+    need_virtual_time();
+    for (int i = 0; i < 2; i++) {
+        struct rig rig;
+        pal_sock a, b;
+        uint64_t start_ns;
+        int looks = 0;
+
+        rig_open(&rig, 2);
+        pair_open(kinds[i], &a, &b);
+        send_all(b, "x", 1);
+        rig_watch(&rig, a, PAL_IN, 1);
+        (void)rig_until(&rig, 1, PAL_EV_READY);
+        start_ns = pal_clock(PAL_CLOCK_MONOTONIC);
+        while (pal_clock(PAL_CLOCK_MONOTONIC) == start_ns && looks++ < LOOKS_MAX)
+            cr_assert_eq(pal_poll_wait(rig.poll, &rig.events, UINT64_MAX), 1);
+        cr_assert_lt(looks, LOOKS_MAX, "time stands still");
+        rig_unwatch(&rig, a);
+        start_ns = pal_clock(PAL_CLOCK_MONOTONIC);
+        looks = 0;
+        while (pal_clock(PAL_CLOCK_MONOTONIC) == start_ns && looks++ < LOOKS_MAX)
+            cr_assert_eq(sock_until(a, PAL_IN), PAL_IN);
+        cr_assert_lt(looks, LOOKS_MAX, "time stands still");
+        pair_close(a, b);
+        rig_close(&rig);
+    }
+}
+
+Test(rule_19_virtual_time, looks_let_time_pass)
+{
+    struct rig rig;
+    uint64_t start_ns;
+    int looks = 0;
+
+    need_virtual_time();
+    rig_open(&rig, 2);
+    start_ns = pal_clock(PAL_CLOCK_MONOTONIC);
+    while (pal_clock(PAL_CLOCK_MONOTONIC) == start_ns && looks++ < LOOKS_MAX)
+        cr_assert_eq(pal_poll_wait(rig.poll, &rig.events, 0), 0);
+    cr_assert_lt(looks, LOOKS_MAX, "time stands still");
+    rig_close(&rig);
+}

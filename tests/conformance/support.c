@@ -2,6 +2,8 @@
  * on every backend. */
 #include "conformance.h"
 
+#include <stdio.h>
+
 enum { WAITS_MAX = 500 };                 /* of one loop that waits for something */
 static const uint64_t WAIT_NS = 10000000; /* the bound of each of its waits */
 
@@ -13,6 +15,15 @@ static uint64_t deadline_in(uint64_t timeout_ns)
 bool has_caps(uint64_t caps)
 {
     return (pal_backend_info()->caps & caps) == caps;
+}
+
+void unique_name(char *out, size_t size, const char *prefix)
+{
+    uint64_t process = 0, number = 0;
+
+    assert_error(pal_info(PAL_INFO_PROCESS_ID, &process), 0);
+    assert_error(pal_random(&number, sizeof(number)), 0);
+    (void)snprintf(out, size, "%s-%llu-%016llx", prefix, (unsigned long long)process, (unsigned long long)number);
 }
 
 /* ---- the rig ---- */

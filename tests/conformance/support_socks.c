@@ -178,6 +178,44 @@ void pair_close(pal_sock a, pal_sock b)
     assert_error(pal_sock_close(b), 0);
 }
 
+/* ---- two worlds ---- */
+
+bool is_native(pal_sock sock)
+{
+    return (sock.id >> 24 & 0xff) == 0; /* the domain field (pal/types.h) */
+}
+
+int native_family(int family)
+{
+    pal_sock probe;
+    bool native;
+
+    if (family == PAL_AF_UNIX || pal_sock_open(NULL, family, PAL_SOCK_STREAM, 0, &probe) != 0)
+        return family;
+    native = is_native(probe);
+    assert_error(pal_sock_close(probe), 0);
+    return native ? family : PAL_AF_UNIX;
+}
+
+enum pair_kind native_kind(enum pair_kind kind)
+{
+    static const int families[PAIR_KINDS] = {
+        [PAIR_TCP4] = PAL_AF_INET,        [PAIR_TCP6] = PAL_AF_INET6,          [PAIR_UDP4] = PAL_AF_INET,
+        [PAIR_UNIX_STREAM] = PAL_AF_UNIX, [PAIR_UNIX_SEQPACKET] = PAL_AF_UNIX, [PAIR_UNIX_DGRAM] = PAL_AF_UNIX};
+
+    if (native_family(families[kind]) == families[kind])
+        return kind;
+    return kind == PAIR_UDP4 ? PAIR_UNIX_DGRAM : PAIR_UNIX_STREAM;
+}
+
+void stack_pair_open(enum pair_kind kind, pal_sock *a, pal_sock *b)
+{
+    if (native_kind(kind) == kind)
+        test_skip("two-worlds", "all sockets of this backend are the kernel's");
+    pair_open(kind, a, b);
+    cr_assert(!is_native(*a) && !is_native(*b));
+}
+
 enum pair_kind pair_kind_bounded(void)
 {
     return pair_available(PAIR_UNIX_STREAM) ? PAIR_UNIX_STREAM : PAIR_TCP4;

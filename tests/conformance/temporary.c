@@ -12,12 +12,12 @@ static int path_count;
 const char *temporary_path(void)
 {
     const char *folder = getenv("TMPDIR");
-    uint64_t number = 0;
+    char name[64];
     char *path = paths[path_count];
 
     cr_assert_lt(path_count, PATHS_MAX, "more temporary files than a test can have");
-    assert_error(pal_random(&number, sizeof(number)), 0);
-    (void)snprintf(path, PATH_SIZE, "%s/palio-%016llx", folder != NULL ? folder : "/tmp", (unsigned long long)number);
+    unique_name(name, sizeof(name), "palio");
+    (void)snprintf(path, PATH_SIZE, "%s/%s", folder != NULL ? folder : "/tmp", name);
     path_count++;
     return path;
 }

@@ -1,6 +1,15 @@
 /* choose_socks.c: steps with sockets, polls, ops and leases. See choose.h. */
 #include "choose.h"
 
+/* One poll waits for a socket of a user-space stack, through whichever of its handles; a kernel's may be waited for by
+ * as many as it has handles. */
+static bool taken_elsewhere(const struct model *model, const struct step *step)
+{
+    const struct sock *sock = &model->socks[step->sock];
+
+    return kind_is_ip(end_at(model, sock)->kind) && sock_waits_elsewhere(model, sock, step->poll);
+}
+
 bool choose_open(struct generator *generator, const struct model *model, struct step *step)
 {
     static const enum kind kinds[] = {TCP4, TCP4, TCP6, UNIX_STREAM, UNIX_STREAM, SEQPACKET, UDP4};
@@ -67,7 +76,10 @@ bool choose_release(struct generator *generator, const struct model *model, stru
 {
     step->sock = draw_sock(generator, model, is_useful);
     step->flags = (uint32_t)below(generator, 2);
-    return step->sock != NONE && model->socks[step->sock].ending == 0;
+    if (step->sock == NONE || model->socks[step->sock].ending > 0)
+        return false;
+    return !kind_is_ip(end_at(model, &model->socks[step->sock])->kind) ||
+           handles_left(model) >= 1; /* see step_release */
 }
 
 bool choose_shutdown(struct generator *generator, const struct model *model, struct step *step)
@@ -183,6 +195,8 @@ bool choose_watch(struct generator *generator, const struct model *model, struct
         step->flags |= PAL_ONCE;
     if (step->flags & (PAL_IN | PAL_PRI | PAL_RDHUP) && twin_read_by_op(model, sock))
         return false;
+    if (taken_elsewhere(model, step))
+        return false;
     return !(step->flags & PAL_LEASE) || (sound(end_at(model, sock)) && !sock->share_unsure);
 }
 
@@ -222,7 +236,7 @@ bool choose_submit_receive(struct generator *generator, const struct model *mode
     step->size = draw_size(generator, 1, RECORD_SIZE_MAX);
     if (!is_fresh(model, &model->socks[step->sock]) && one_in(generator, 2))
         step->flags = PAL_OP_TRY;
-    return true;
+    return !taken_elsewhere(model, step);
 }
 
 bool choose_submit_send(struct generator *generator, const struct model *model, struct step *step)
@@ -237,6 +251,8 @@ bool choose_submit_send(struct generator *generator, const struct model *model, 
     step->count = (uint32_t)below(generator, MSGS_MAX) + 1;
     step->size = draw_size(generator, 1, RECORD_SIZE_MAX);
     step->flags = kinds[below(generator, 4)];
+    if (taken_elsewhere(model, step))
+        return false;
     if (step->flags == PAL_OP_SEND_MSG && end_at(model, &model->socks[step->sock])->kind == PIPE)
         return false;
     if (step->flags == PAL_OP_SENDFILE)
@@ -262,7 +278,8 @@ bool choose_submit_bulk(struct generator *generator, const struct model *model, 
     if (step->count == 1 && can_send_a_file(model, sock) && handles_left(model) >= 1 && one_in(generator, 3))
         step->flags = PAL_OP_SENDFILE;
     step->size = BULK_SIZE / step->count;
-    return !(sock->interest & PAL_OUT) && !watched_fleetingly(model, peer) && !watched_fleetingly(model, sock->end);
+    return !(sock->interest & PAL_OUT) && !watched_fleetingly(model, peer) && !watched_fleetingly(model, sock->end) &&
+           !taken_elsewhere(model, step);
 }
 
 bool choose_lease_bulk(struct generator *generator, const struct model *model, struct step *step)
@@ -288,7 +305,7 @@ bool choose_submit_accept(struct generator *generator, const struct model *model
     step->poll = draw_poll(generator, &model->socks[step->sock]);
     if (!is_fresh(model, &model->socks[step->sock]) && one_in(generator, 2))
         step->flags = PAL_OP_TRY;
-    return true;
+    return !taken_elsewhere(model, step);
 }
 
 bool choose_submit_connect(struct generator *generator, const struct model *model, struct step *step)
@@ -297,7 +314,7 @@ bool choose_submit_connect(struct generator *generator, const struct model *mode
     if (step->request == NONE || !choose_connect(generator, model, step) || model->socks[step->sock].ending > 0)
         return false;
     step->poll = draw_poll(generator, &model->socks[step->sock]);
-    return true;
+    return !taken_elsewhere(model, step);
 }
 
 bool choose_cancel(struct generator *generator, const struct model *model, struct step *step)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the same programs of the differential fuzzer on several backends and compares their traces.
 
-usage: compare.py [--seed N] [--seeds N] [--operations N] [--minutes N] NAME=PROGRAM...
+usage: compare.py [--seed N] [--seeds N] [--operations N] [--minutes N] [--faults] NAME=PROGRAM...
 
 One result a backend (no violation of the model) and one for all of them (the same traces), as TAP. What is found is
-shown with the command that replays it. --minutes goes on with further seeds until the time is up.
+shown with the command that replays it. --minutes goes on with further seeds until the time is up. A simulator that is
+named twice has to do the same twice.
 """
 
 import argparse
@@ -21,7 +22,8 @@ class Backend:
         self.name, _, self.program = text.partition("=")
 
     def command(self, seed, options, *more):
-        return [self.program, "--seed", str(seed), "--operations", str(options.operations), *more]
+        faults = ["--faults"] if options.faults else []
+        return [self.program, "--seed", str(seed), "--operations", str(options.operations), *faults, *more]
 
     def start(self, seed, options):
         command = self.command(seed, options, "--seeds", str(options.seeds), "--hashes")
@@ -99,6 +101,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--operations", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--faults", action="store_true", help="of simulators alone: calls fail for the moment")
     parser.add_argument("--timeout", type=float, default=240, help="seconds for one round")
     parser.add_argument("backends", nargs="+", type=Backend, metavar="NAME=PROGRAM")
     options = parser.parse_args()

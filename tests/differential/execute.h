@@ -96,6 +96,9 @@ void settle_ending(struct model *model, int sock);
 /* Waits until what was sent to an end has arrived, so that what follows does not depend on the network's pace. */
 void arrive(struct model *model, int end);
 
+/* Where time is virtual, what is under way arrives; elsewhere it does by itself. */
+void pass_time(const struct model *model);
+
 /* The arrays of the last waits have changed in no way but one (rule 1). */
 void check_arrays(const struct model *model);
 
@@ -176,13 +179,36 @@ int see_child(struct model *model, int poll, const struct pal_event *event);
 
 /* A child that ends by itself with a status, or one that waits to be killed. */
 int child_spawn(pal_proc *out, bool ends, int32_t status);
+int child_await(pal_proc handle, struct pal_proc_info *info); /* pal_proc_wait for its end */
 void children_begin(void);
+void children_done(void);
 void children_end(struct model *model);
+
+/* Where time is virtual it need not wait for children: those that end, and are watched on this poll, end now. */
+void children_await(const struct model *model, int poll);
 
 /* ---- from execute_break.c ---- */
 
 /* Does what the seam aborts for. Everything is idle. */
 void break_a_rule(struct model *model, uint64_t choice);
+
+/* ---- from execute_tries.c ---- */
+
+/* Are the simulator's faults on (--faults)? Then calls may say PAL_EAGAIN or PAL_ENOBUFS for no reason that the model
+ * knows, and move fewer bytes than they could. */
+void tries_begin(bool with_faults);
+bool faults_are_on(void);
+bool is_fault(int64_t result); /* it may be one */
+
+/* The seam's calls, made again while what they say may be a fault. */
+int32_t try_recv(pal_sock sock, void *buffer, size_t size, uint32_t flags);
+int32_t try_send(pal_sock sock, const void *data, size_t size, uint32_t flags);
+int try_recv_msgs(pal_sock sock, struct pal_msg *msgs, int count, uint32_t flags);
+int try_send_msgs(pal_sock sock, struct pal_msg *msgs, int count);
+int try_accept(pal_sock sock, pal_sock *out, struct pal_addr *addr);
+int try_open(enum kind kind, pal_sock *out);
+int try_lease_recv(pal_sock sock, struct pal_lease *out, int max);
+int try_lease_send(pal_sock sock, struct pal_lease *leases, int count);
 
 /* ---- from execute_leases.c ---- */
 

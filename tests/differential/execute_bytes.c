@@ -37,7 +37,7 @@ void took_record(struct model *model, int sock, const void *buffer, uint64_t siz
 void take_bytes(struct model *model, int sock, uint64_t size)
 {
     for (uint64_t done = 0; done < size;) {
-        int32_t got = pal_sock_recv(model->socks[sock].handle, scratch, (size_t)(size - done), 0);
+        int32_t got = try_recv(model->socks[sock].handle, scratch, (size_t)(size - done), 0);
 
         REQUIRE(got > 0, "s%d: %llu bytes are left and cannot be received: %d", sock, (unsigned long long)(size - done),
                 got);
@@ -48,7 +48,7 @@ void take_bytes(struct model *model, int sock, uint64_t size)
 
 void take_record(struct model *model, int sock, size_t room)
 {
-    int32_t got = pal_sock_recv(model->socks[sock].handle, scratch, room, 0);
+    int32_t got = try_recv(model->socks[sock].handle, scratch, room, 0);
 
     REQUIRE(got >= 0, "s%d: a record is left and cannot be received: %d", sock, got);
     took_record(model, sock, scratch, (uint64_t)got, "recv");
@@ -110,7 +110,7 @@ void step_send(struct model *model, const struct step *step)
     if (flow != NULL)
         bytes_make(flow->key, position_of_next(&model->ends[end->peer]), scratch, step->size);
     if (send_fails(model, end, &expected, &open)) {
-        result = pal_sock_send(sock->handle, scratch, step->size, 0);
+        result = try_send(sock->handle, scratch, step->size, 0);
         trace_free(" %d", result);
         REQUIRE(open || result == expected, "send on s%d is %d, not %s", step->sock, result, pal_error_name(expected));
         if (result > 0 && flow != NULL)
@@ -120,7 +120,7 @@ void step_send(struct model *model, const struct step *step)
         return;
     }
     do { /* a shared pipe takes it in parts */
-        result = pal_sock_send(sock->handle, scratch + done, step->size - done, step->flags);
+        result = try_send(sock->handle, scratch + done, step->size - done, step->flags);
         REQUIRE(result >= 0 && (size_t)result <= step->size - done && (result > 0 || step->size == 0),
                 "send on s%d is %d, and there is room", step->sock, result);
         done += (size_t)result;
@@ -135,7 +135,7 @@ void step_send(struct model *model, const struct step *step)
 static void receive_tainted(struct model *model, int index, size_t size)
 {
     const struct end *end = end_of(model, &model->socks[index]);
-    int32_t result = pal_sock_recv(model->socks[index].handle, scratch, size, 0);
+    int32_t result = try_recv(model->socks[index].handle, scratch, size, 0);
 
     trace_free(" %d", result);
     REQUIRE(result <= (int64_t)size, "recv on s%d gives more than there is room for", index);
@@ -150,7 +150,7 @@ static void receive_bytes(struct model *model, const struct step *step, size_t s
     const struct sock *sock = &model->socks[step->sock];
     struct end *end = end_of(model, sock);
     uint64_t there = in_flight(&end->in), wanted = size < there ? size : there;
-    int32_t result = pal_sock_recv(sock->handle, scratch, size, step->flags);
+    int32_t result = try_recv(sock->handle, scratch, size, step->flags);
 
     trace_free(" %d", result);
     if (size == 0) {
@@ -182,7 +182,7 @@ static void receive_record(struct model *model, const struct step *step, size_t 
     bool there = end->in.record_count > 0;
     uint32_t wanted = there && record->size < size ? record->size : (uint32_t)size;
     int expected = !there && end->in.ended ? 0 : !there ? PAL_EAGAIN : (int)wanted;
-    int32_t result = pal_sock_recv(sock->handle, scratch, size, step->flags);
+    int32_t result = try_recv(sock->handle, scratch, size, step->flags);
 
     if (there && step->flags & PAL_MSG_TRUNC)
         expected = (int)record->size;
@@ -253,7 +253,7 @@ void step_send_messages(struct model *model, const struct step *step)
         batch.msgs[i].addr = step->other == NONE ? NULL : &other->address;
         sent(model, sock->end, to, step->size);
     }
-    result = pal_sock_send_msgs(sock->handle, batch.msgs, (int)step->count, 0);
+    result = try_send_msgs(sock->handle, batch.msgs, (int)step->count);
     REQUIRE(result == (int)step->count, "send_msgs on s%d sends %d of %u messages", step->sock, result, step->count);
     for (uint32_t i = 0; i < step->count; i++)
         REQUIRE(batch.msgs[i].size == (int32_t)step->size, "send_msgs says that a message of %u bytes has %d",
@@ -298,7 +298,7 @@ static int receive_batch(struct model *model, const struct step *step, int count
     messages_make(batch.msgs, batch.iov, batch.bytes, count, step->size, step->choice);
     for (int i = 0; i < count; i++)
         batch.msgs[i].addr = &batch.addrs[i];
-    result = pal_sock_recv_msgs(sock->handle, batch.msgs, count, step->flags);
+    result = try_recv_msgs(sock->handle, batch.msgs, count, step->flags);
     trace_free(" %d", result);
     if (!there) { /* the end is one message of size 0 */
         int expected = end->in.ended ? 1 : PAL_EAGAIN;
@@ -350,7 +350,7 @@ void step_fill(struct model *model, const struct step *step)
 
         do {
             bytes_make(flow->key, flow->sent, scratch, size);
-            result = pal_sock_send(sock->handle, scratch, size, 0);
+            result = try_send(sock->handle, scratch, size, 0);
             if (result > 0)
                 flow_send(flow, (uint64_t)result);
         } while (result > 0 && flow->sent - before < BULK_SIZE);
@@ -386,7 +386,7 @@ void drain(struct model *model, int index)
     for (uint64_t i = 0; sender != NULL && sender->op.kind == PAL_OP_SEND_LEASE && i < sender->op.size; i++)
         leases_came_back(model->lent[sender->lent[i]].poll);
     for (int i = 0;; i++) {
-        int32_t result = pal_sock_recv(model->socks[index].handle, scratch, sizeof(scratch), 0);
+        int32_t result = try_recv(model->socks[index].handle, scratch, sizeof(scratch), 0);
 
         REQUIRE(i < 100000, "s%d: draining it does not end", index);
         if (result > 0) {

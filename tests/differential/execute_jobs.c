@@ -5,6 +5,8 @@
 
 #include "execute.h"
 
+static const uint64_t MOMENT_NS = 20000;
+
 /* ---- work ---- */
 
 static _Atomic uint64_t runs[JOBS_MAX]; /* how often the function of a WORK op has run */
@@ -145,11 +147,46 @@ int see_child(struct model *model, int p, const struct pal_event *event)
     return NONE;
 }
 
+/* A wait for what only time outside brings: where time is virtual, in moments so short that nothing of the network
+ * grows old, however many of them it takes. */
+static uint64_t patience(void)
+{
+    bool is_virtual = (pal_backend_info()->caps & PAL_CAP_VIRTUAL_TIME) != 0;
+
+    return is_virtual ? pal_clock(PAL_CLOCK_MONOTONIC) + MOMENT_NS : UINT64_MAX;
+}
+
+int child_await(pal_proc handle, struct pal_proc_info *info)
+{
+    int result;
+
+    do
+        result = pal_proc_wait(handle, info, patience());
+    while (result == PAL_ETIMEDOUT);
+    return result;
+}
+
+void children_await(const struct model *model, int p)
+{
+    for (int i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *child = &model->children[i];
+        struct pal_proc_info info;
+
+        if (model->has_virtual_time && child->live && child->poll == p && child->ends)
+            REQUIRE(child_await(child->handle, &info) == 0, "child %d does not end", i);
+    }
+}
+
 static pal_sock said[2]; /* a pipe through which a child says that its program runs */
 
 void children_begin(void)
 {
     REQUIRE(pal_pipe(said, 0) == 0, "no pipe");
+}
+
+void children_done(void)
+{
+    REQUIRE(pal_sock_close(said[0]) == 0 && pal_sock_close(said[1]) == 0, "a pipe that is idle cannot be closed");
 }
 
 /* Until its program runs, which may be a moment after spawn has returned, a child has a copy of every descriptor: what
@@ -158,9 +195,12 @@ static void child_has_begun(void)
 {
     struct pal_wait item = {.sock = said[0], .interest = PAL_IN};
     uint8_t byte = 0;
+    int ready;
 
-    REQUIRE(pal_sock_wait(&item, 1, UINT64_MAX) == 1 && pal_sock_recv(said[0], &byte, 1, 0) == 1,
-            "a child does not say that it runs");
+    do
+        ready = pal_sock_wait(&item, 1, patience());
+    while (ready == 0);
+    REQUIRE(ready == 1 && pal_sock_recv(said[0], &byte, 1, 0) == 1, "a child does not say that it runs");
 }
 
 int child_spawn(pal_proc *out, bool ends, int32_t status)
@@ -226,7 +266,7 @@ static void child_wait(const struct child *child)
 {
     struct pal_proc_info info = {0, PAL_PROC_RUNNING, 0};
     int expected = child->ends ? 0 : PAL_ETIMEDOUT;
-    int result = pal_proc_wait(child->handle, &info, child->ends ? UINT64_MAX : 0);
+    int result = child->ends ? child_await(child->handle, &info) : pal_proc_wait(child->handle, &info, 0);
 
     trace_fixed(" wait -> %d", expected);
     REQUIRE(result == expected && info.state == (child->ends ? PAL_PROC_ENDED : PAL_PROC_RUNNING) &&

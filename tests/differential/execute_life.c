@@ -93,7 +93,7 @@ static int open_sock(struct model *model, enum kind kind, enum stage stage)
     pal_sock handle = {0};
     int expected = room_for(model, 1), sock;
 
-    check_result("pal_sock_open", pal_sock_open(NULL, kind_family(kind), kind_type(kind), 0, &handle), expected);
+    check_result("pal_sock_open", try_open(kind, &handle), expected);
     if (expected != 0)
         return NONE;
     sock = hold(model, handle, end_new(model, kind, stage));
@@ -185,8 +185,7 @@ void nobody_open(enum kind kind)
 {
     struct pal_addr addr = free_address(kind);
 
-    REQUIRE(pal_sock_open(NULL, kind_family(kind), kind_type(kind), 0, &nobodies[kind]) == 0 &&
-                pal_sock_bind(nobodies[kind], &addr) == 0,
+    REQUIRE(try_open(kind, &nobodies[kind]) == 0 && pal_sock_bind(nobodies[kind], &addr) == 0,
             "no address that refuses connections");
 }
 
@@ -271,7 +270,7 @@ void step_accept(struct model *model, const struct step *step)
 
     trace_fixed(" s%d", step->sock);
     arrive(model, sock->end);
-    check_result("pal_sock_accept", pal_sock_accept(sock->handle, &handle, step->flags ? &addr : NULL), expected);
+    check_result("pal_sock_accept", try_accept(sock->handle, &handle, step->flags ? &addr : NULL), expected);
     if (expected != 0)
         return;
     if (model->ends[queue->backlog[0]].peer != NONE)
@@ -314,6 +313,18 @@ static void close_with_op(struct model *model, int sock)
     drop(model, sock);
 }
 
+/* A user-space stack has no descriptors to give, and refuses to. A duplicate takes the place of what would have come of
+ * it: so the program goes on as it does elsewhere. */
+static pal_sock instead(pal_sock handle, int result)
+{
+    pal_sock twin = {0};
+
+    REQUIRE(result == PAL_ENOTSUP && pal_reason()[0] != '\0',
+            "a socket without a descriptor gives one, or no reason: %s", pal_error_name(result));
+    REQUIRE((result = pal_sock_dup(handle, &twin)) == 0, "pal_sock_dup is %s", pal_error_name(result));
+    return twin;
+}
+
 /* A handle goes to the other end of a unix socket, where it is a second one of the same end. */
 void step_pass(struct model *model, const struct step *step)
 {
@@ -337,11 +348,17 @@ void step_pass(struct model *model, const struct step *step)
     in.socks = &got;
     in.socks_max = 1;
     set_int(to->handle, PAL_SO_PASS, welcome);
-    REQUIRE(pal_sock_send_msgs(from->handle, &out, 1, 0) == 1 && out.size == 1, "a handle cannot be passed");
-    REQUIRE(pal_sock_recv_msgs(to->handle, &in, 1, 0) == 1 && in.size == 1, "what was passed does not arrive");
+    if (model->is_in_stack[model->ends[passed->end].kind]) {
+        got = instead(passed->handle, pal_sock_send_msgs(from->handle, &out, 1, 0));
+        if (!welcome)
+            REQUIRE(pal_sock_close(got) == 0, "a duplicate cannot be closed");
+    } else {
+        REQUIRE(pal_sock_send_msgs(from->handle, &out, 1, 0) == 1 && out.size == 1, "a handle cannot be passed");
+        REQUIRE(pal_sock_recv_msgs(to->handle, &in, 1, 0) == 1 && in.size == 1, "what was passed does not arrive");
+        REQUIRE(in.socks_count == welcome && !(in.flags & PAL_MSG_CTRUNC) == welcome,
+                "%u handles arrive, with flags %x", in.socks_count, in.flags);
+    }
     set_int(to->handle, PAL_SO_PASS, 0);
-    REQUIRE(in.socks_count == welcome && !(in.flags & PAL_MSG_CTRUNC) == welcome, "%u handles arrive, with flags %x",
-            in.socks_count, in.flags);
     model->ends[passed->end].exported = true;
     if (!welcome)
         return;
@@ -373,16 +390,24 @@ void step_release(struct model *model, const struct step *step)
     const struct sock *sock = &model->socks[step->sock];
     int expected = sock_busy(sock) ? PAL_EBUSY : 0, end = sock->end, again;
     uint32_t flags = step->flags ? PAL_ADOPT_SHARED : 0;
+    bool refused = model->is_in_stack[model->ends[end].kind];
     intptr_t native = -1;
     pal_sock handle = {0};
+    int result = pal_sock_release(sock->handle, &native);
 
     trace_fixed(" s%d flags %u", step->sock, flags);
-    check_result("pal_sock_release", pal_sock_release(sock->handle, &native), expected);
+    if (refused) {
+        handle = instead(sock->handle, result);
+        result = pal_sock_close(sock->handle); /* PAL_EBUSY, too */
+        if (result != 0)
+            REQUIRE(pal_sock_close(handle) == 0, "a duplicate cannot be closed");
+    }
+    check_result("pal_sock_release", result, expected);
     if (expected != 0)
         return;
     model->ends[end].handles++; /* meanwhile the descriptor is ours */
     drop(model, step->sock);
-    check_result("pal_sock_adopt", pal_sock_adopt(native, flags, &handle), 0);
+    check_result("pal_sock_adopt", refused ? 0 : pal_sock_adopt(native, flags, &handle), 0);
     again = hold(model, handle, end);
     model->ends[end].handles--;
     model->socks[again].shared = flags != 0;

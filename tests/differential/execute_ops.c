@@ -163,7 +163,7 @@ static void finish_send(struct model *model, struct request *request, int32_t re
     bool whole = result >= 0 && (uint64_t)result == request->op.size;
     bool broken = flow == NULL || end->tainted || end->shut_write;
 
-    REQUIRE(whole || request->cancelled || broken, "an op that sends ends with %d of %llu", result,
+    REQUIRE(whole || request->cancelled || broken || faults_are_on(), "an op that sends ends with %d of %llu", result,
             (unsigned long long)request->op.size);
     REQUIRE(moved <= request->size, "an op has sent %llu bytes of %llu", (unsigned long long)moved,
             (unsigned long long)request->size);
@@ -175,6 +175,8 @@ static void finish_send(struct model *model, struct request *request, int32_t re
     if (flow == NULL)
         return;
     flow->may = 0;
+    if (result < 0 && !kind_is_stream(end->kind))
+        return;
     if (request->op.kind == PAL_OP_SEND || kind_is_stream(end->kind))
         sent(model, model->socks[request->sock].end, end->peer, moved);
     else
@@ -187,12 +189,12 @@ static void finish_accept(struct model *model, struct request *request, int32_t 
     const struct end *queue = end_of(model, &model->socks[request->sock]);
     bool there = queue->stage == LISTENING && queue->backlog_count > 0;
 
-    REQUIRE((result == 0 && there) || (result == PAL_ECANCELED && request->cancelled), "ACCEPT ends with %d, of %d",
-            result, queue->backlog_count);
+    REQUIRE((result == 0 && there) || (result == PAL_ECANCELED && request->cancelled) || is_fault(result),
+            "ACCEPT ends with %d, of %d", result, queue->backlog_count);
     if (result != 0)
         request->accepted.id = 0;
     if (result != 0 && there)
-        REQUIRE(pal_sock_accept(model->socks[request->sock].handle, &request->accepted, NULL) == 0,
+        REQUIRE(try_accept(model->socks[request->sock].handle, &request->accepted, NULL) == 0,
                 "what a cancelled ACCEPT has left cannot be accepted");
     if (there)
         request->accepted_end = accepted_end(model, model->socks[request->sock].end);
@@ -275,17 +277,22 @@ static int submit(struct model *model, struct request *request, int expected)
         settle_ending(model, request->sock);
         result = pal_submit(model->polls[request->poll].handle, &request->op);
     }
-    REQUIRE(result == expected || (expected < 0 && (result == 0 || result == 1)), "pal_submit is %d, not %d", result,
-            expected);
+    request->is_held_up = expected == 1 && result == 0 && faults_are_on();
+    REQUIRE(result == expected || (expected < 0 && (result == 0 || result == 1)) || request->is_held_up ||
+                (result == 1 && is_fault(request->op.result)),
+            "pal_submit is %d, not %d", result, expected);
     request->out = true;
     sock_join(model, sock, request->poll);
     *(writes ? &sock->writer : &sock->reader) = request;
     if (result == 1) {
         request_finish(model, request, request->op.result, text);
-        trace_fixed(" -> %s", text);
+        request->is_open ? trace_free(" -> %s", text) : trace_fixed(" -> %s", text);
     }
     settle_ending(model, request->sock);
-    return result;
+    if (!request->is_held_up || !request->out)
+        return result;
+    settle(model, request->poll, 0); /* so that it has done what it would have done at once */
+    return 1;
 }
 
 void step_submit_receive(struct model *model, const struct step *step)
@@ -410,6 +417,7 @@ void step_submit_bulk(struct model *model, const struct step *step)
     const struct end *end = end_of(model, &model->socks[step->sock]);
     struct request *request = prepare(model, step, (uint8_t)step->flags);
     struct end *to = &model->ends[end->peer];
+    int result;
 
     if (request->op.kind == PAL_OP_SENDFILE)
         fill_file(model, request, step, to);
@@ -417,10 +425,15 @@ void step_submit_bulk(struct model *model, const struct step *step)
         fill_messages(request, step, to);
     to->in.amount = UNTOLD;
     to->in.may = request->size;
-    trace_free(" %d", submit(model, request, kind_is_tcp(end->kind) ? -1 : 0));
+    request->is_open = kind_is_tcp(end->kind); /* has it room for all? */
+    result = submit(model, request, request->is_open ? -1 : 0);
+    trace_free(" %d", result);
     spurious_allowed(model, model->socks[step->sock].end, PAL_OUT);
-    if (kind_is_tcp(end->kind)) /* whether it had room for all is open: it is emptied at once */
-        drain(model, step->other);
+    if (!request->is_open)
+        return;
+    drain(model, step->other); /* so that the op has ended, one way or the other */
+    if (result == 1)
+        settle(model, step->poll, 0); /* as what else is due there has been told, had the op been out */
 }
 
 /* What is left of an op's leases goes back, or the op begins with it. */
@@ -499,7 +512,8 @@ void step_submit_accept(struct model *model, const struct step *step)
     request->op.flags = (uint16_t)step->flags;
     trace_fixed(" flags %x", step->flags);
     arrive(model, sock->end);
-    if (submit(model, request, step->flags & PAL_OP_TRY && level_in(end) == SURELY ? 1 : 0) == 1) {
+    if (submit(model, request, step->flags & PAL_OP_TRY && level_in(end) == SURELY ? 1 : 0) == 1 &&
+        request->accepted.id != 0) { /* else a wait has ended it, and has it */
         trace_fixed(" s%d", hold(model, request->accepted, request->accepted_end));
         request->accepted.id = 0;
     }

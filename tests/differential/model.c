@@ -55,6 +55,11 @@ bool kind_is_datagram(enum kind kind)
     return kind == UNIX_DGRAM || kind == UDP4;
 }
 
+bool kind_is_ip(enum kind kind)
+{
+    return kind_is_tcp(kind) || kind == UDP4;
+}
+
 /* ---- bytes ---- */
 
 static uint64_t mix(uint64_t z)
@@ -323,10 +328,12 @@ enum level request_due(const struct model *model, const struct request *request)
 {
     const struct end *end = &model->ends[model->socks[request->sock].end];
 
-    if (request->cancelled)
+    if (request->cancelled || request->is_held_up)
         return SURELY;
     if (request->op.kind == PAL_OP_CONNECT)
-        return SURELY; /* loopback has decided it already */
+        return SURELY;    /* loopback has decided it already */
+    if (request->is_open) /* TCP finds room by itself, as time passes */
+        return MAYBE;
     return op_writes(request->op.kind) ? send_due(model, end) : level_in(end);
 }
 
@@ -346,6 +353,18 @@ bool sock_busy(const struct sock *sock)
 bool sock_reads(const struct sock *sock)
 {
     return (sock->interest & (PAL_IN | PAL_PRI | PAL_RDHUP)) != 0 || sock->reader != NULL;
+}
+
+bool sock_waits_elsewhere(const struct model *model, const struct sock *sock, int poll)
+{
+    for (int i = 0; i < SOCKS_MAX; i++) {
+        const struct sock *twin = &model->socks[i];
+
+        if (twin->live && twin != sock && twin->end == sock->end && twin->poll != poll &&
+            (sock_busy(twin) || twin->ending > 0))
+            return true;
+    }
+    return false;
 }
 
 int handle_count(const struct model *model)

@@ -109,6 +109,8 @@ struct request {
     struct pal_op op;
     bool out;
     bool cancelled;
+    bool is_held_up; /* by a fault: nothing stands in its way (execute_tries.c) */
+    bool is_open;    /* whether submit ends it, or a wait: its end is not traced */
     int sock, poll;
     uint64_t size;             /* bytes to be moved, at most */
     uint32_t sizes[PARTS_MAX]; /* of messages or leases to be sent */
@@ -210,7 +212,9 @@ struct child {
 };
 
 struct model {
-    bool kinds[KINDS]; /* those that this machine has */
+    bool kinds[KINDS];       /* those that this machine has */
+    bool is_in_stack[KINDS]; /* whose sockets a user-space stack has beside the kernel (rule 14) */
+    bool has_virtual_time;   /* and with it a network whose time passes in waits alone (rule 19) */
     bool has_workers, has_children;
     size_t page_size;
     char sendfile_path[64];
@@ -239,6 +243,7 @@ bool kind_is_stream(enum kind kind); /* of bytes */
 bool kind_connects(enum kind kind);  /* TCP and the like: has listeners, an end of the stream, resets */
 bool kind_is_tcp(enum kind kind);
 bool kind_is_datagram(enum kind kind);
+bool kind_is_ip(enum kind kind); /* a user-space stack may have it */
 
 /* ---- bytes ---- */
 
@@ -290,6 +295,9 @@ enum level request_due(const struct model *model, const struct request *request)
 bool op_writes(uint8_t kind);
 bool sock_busy(const struct sock *sock);
 bool sock_reads(const struct sock *sock);
+
+/* Another handle of its end waits at another poll than this. */
+bool sock_waits_elsewhere(const struct model *model, const struct sock *sock, int poll);
 int handle_count(const struct model *model); /* of sockets, files and children, which share socks_max */
 int sock_free(const struct model *model);    /* a place, or NONE */
 

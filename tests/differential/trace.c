@@ -10,7 +10,7 @@
 enum { LINE_SIZE = 512, LINES_KEPT = 24 };
 
 static struct {
-    const char *program;
+    const char *program, *options;
     uint64_t seed, step, hash;
     bool verbose;
     struct line {
@@ -19,10 +19,11 @@ static struct {
     int current;
 } trace;
 
-void trace_start(const char *program, uint64_t seed, bool verbose)
+void trace_start(const char *program, const char *options, uint64_t seed, bool verbose)
 {
     memset(&trace, 0, sizeof(trace));
     trace.program = program;
+    trace.options = options;
     trace.seed = seed;
     trace.verbose = verbose;
     trace.hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
@@ -99,8 +100,8 @@ void trace_report(const char *what)
         if (line->fixed[0] != '\0')
             fprintf(stderr, "%s%s%s\n", line->fixed, line->open[0] != '\0' ? " ~ " : "", line->open);
     }
-    fprintf(stderr, "replay: %s --seed %" PRIu64 " --operations %" PRIu64 " --verbose\n", trace.program, trace.seed,
-            trace.step + 1);
+    fprintf(stderr, "replay: %s --seed %" PRIu64 " --operations %" PRIu64 "%s --verbose\n", trace.program, trace.seed,
+            trace.step + 1, trace.options);
 }
 
 void fail(const char *format, ...)

@@ -10,8 +10,9 @@
 
 #define TRACE_TEXT __attribute__((format(printf, 1, 2)))
 
-/* Begins the trace of a program. verbose: every line goes to standard output, too, its free part behind " ~ ". */
-void trace_start(const char *program, uint64_t seed, bool verbose);
+/* Begins the trace of a program. options: what replays it beside its seed and length, "" or " --faults". verbose: every
+ * line goes to standard output, too, its free part behind " ~ ". */
+void trace_start(const char *program, const char *options, uint64_t seed, bool verbose);
 
 /* Begins the line of a step, then adds to it. */
 void trace_step(uint64_t number, const char *name);

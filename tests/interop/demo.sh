@@ -1,13 +1,16 @@
 #!/bin/sh
 # The demonstration from end to end: exchange and trader of one backend against each other, and against the reference.
 #
-# usage: demo.sh PROGRAM REFERENCE
-# Every way of running PROGRAM must answer every tick once, lose none and decide what REFERENCE decides. TAP on standard
-# output; nothing is judged by the clock. Loopback only; the programs end by themselves.
+# usage: demo.sh PROGRAM REFERENCE [WAY...]
+# Every way of running PROGRAM (options; --block, --spin, --source-specific) must answer every tick once, lose none and
+# decide what REFERENCE decides. TAP on standard output; nothing is judged by the clock. Loopback, or a simulated
+# network; the programs end by themselves.
 set -u
 
 program=$1
 reference=$2
+shift 2
+[ $# -gt 0 ] || set -- --block --spin --source-specific
 ticks=2000
 number=0
 broken=0
@@ -51,11 +54,10 @@ decides_as() {
 expected=$(run "$reference")
 digest=$(ask digest "$expected")
 check "the reference answers every tick" answers_all "$expected"
-for path in "" --spin --source-specific; do
-    line=$(run "$program" $path)
-    name=${path:---block}
-    check "answers every tick, ${name#--}" answers_all "$line"
-    check "decides what the reference decides, ${name#--}" decides_as "$digest" "$line"
+for path in "$@"; do
+    line=$(run "$program" "$path")
+    check "answers every tick, ${path#--}" answers_all "$line"
+    check "decides what the reference decides, ${path#--}" decides_as "$digest" "$line"
 done
 
 one=$("$program" --ticks=500 --seed=7)

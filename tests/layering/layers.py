@@ -59,8 +59,9 @@ LAYERS = [
     Layer("backends/common/arch", ["pal"], ISO_C | {"signal.h", "ucontext.h"}),
     Layer("backends/posix", ["backends/common"], ANY),
     Layer("backends/win32", ["backends/common"], ANY),
-    Layer("backends/dpdk", ["backends/common", "backends/netstack", "backends/posix"], ANY),
-    Layer("backends/sim", ["backends/common", "backends/netstack", "backends/posix"], ANY),
+    Layer("backends/bypass", ["backends/common", "backends/netstack", "backends/posix"], ANY),
+    Layer("backends/dpdk", ["backends/bypass"], ANY),
+    Layer("backends/sim", ["backends/bypass"], ANY),
     Layer("examples", ["pal", PUBLIC], ISO_C | {"assert.h"}),
     Layer("tests/swap", ["pal"], ISO_C),
     # signal.h for the test framework's SIGABRT.

@@ -8,7 +8,8 @@
 #endif
 
 /* STILL turns of 20 us without an end are ten seconds: a SYN that is sent again takes one. */
-enum { ALL = MILLION, AT_A_TIME = 1000, A_TURN = 64, BURSTS_MAX = 64, STILL = 500000, PORT = 80, SERVER = 0, CLIENT = 1 };
+enum { ALL = MILLION, AT_A_TIME = 1000, A_TURN = 64, BURSTS_MAX = 64, STILL = 500000 };
+enum { PORT = 80, SERVER = 0, CLIENT = 1 };
 
 /* How a connection ends, which is the byte that its client sends. */
 enum { CLIENT_FIRST, SERVER_FIRST, BOTH, RESET, ENDS };

@@ -1,0 +1,67 @@
+/* sock_end.c: how a handle of a user-space stack ends: shut down, closed, or gone with its host. Rules 7, 8 and 17. */
+#include "../common/machine.h"
+#include "refused.h"
+#include "ring.h"
+
+int pal__b_shutdown(pal_sock sock, int how)
+{
+    struct slot *slot = slot_of(sock);
+    if (!slot)
+        return pal__refuse(PAL_EBADF, NULL);
+    struct refusal before = refusal_clear();
+    return told(pal__n_sock_shutdown(sock_of(slot), how), before);
+}
+
+/* 0, and the handle's poll has let go of it; PAL_EBUSY while somebody waits. */
+static int retire(struct slot *slot)
+{
+    pal_poll *poll = slot_poll(slot);
+    if (!poll)
+        return 0;
+    if (UNLIKELY(poll_inherited(poll))) {
+        slot_abandon(slot);
+        return 0;
+    }
+    if (UNLIKELY(slot_busy(slot)))
+        return pal__refuse(PAL_EBUSY, "a watch or an op still uses this socket: unwatch, cancel, then close");
+    if (poll_owned(poll))
+        strike_out(poll, slot); /* the event of a ONCE watch may still be there */
+    return 0;
+}
+
+int pal__b_close(pal_sock sock)
+{
+    struct slot *slot = slot_of(sock);
+    if (UNLIKELY(!slot))
+        return pal__refuse(PAL_EBADF, NULL);
+    int error = retire(slot);
+    if (UNLIKELY(error))
+        return error;
+    struct sock *last = pal__b_ring_leave(slot);
+    if (LIKELY(last != NULL))
+        pal__n_sock_close(last);
+    return 0;
+}
+
+int pal__b_release(pal_sock sock, intptr_t *native)
+{
+    if (!slot_of(sock))
+        return pal__refuse(PAL_EBADF, NULL);
+    if (!native)
+        return pal__refuse(PAL_EINVAL, "pal_sock_release needs room for the descriptor");
+    return pal__refuse(PAL_ENOTSUP, "this socket is of the user-space stack: it has no descriptor to give");
+}
+
+void pal__b_abandon(struct netstack *stack)
+{
+    for (uint32_t number = 1, top = pal__slots_top(); number < top; number++) {
+        struct slot *slot = &pal__slots[number];
+        struct sock *sock = pal__b_socks[number];
+        if (!sock || sock->stack != stack)
+            continue;
+        pal__machine_abandon(slot);
+        pal__b_socks[number] = NULL;
+        pal__slot_drop(slot);
+        pal__n_sock_watch(sock, 0); /* which takes it off its waiter's list */
+    }
+}
