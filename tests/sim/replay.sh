@@ -2,7 +2,8 @@
 # A mistake that only some worlds show is found by a sweep, and the line that is printed replays it.
 #
 # usage: replay.sh BROKEN RIGHT
-# Both are the counter's test (examples/sim); BROKEN has a server that forgets what it did. TAP on standard output.
+# Both are one test by palio/sim.h (the counter's in examples/sim, the trader's in examples/demo); BROKEN has a mistake
+# built in. TAP on standard output.
 set -u
 
 broken=$1
