@@ -180,7 +180,7 @@ static void report(pal_poll *poll, struct slot *slot, uint32_t ready, uint32_t l
 /* Each handle that has joined this poll. True: it is ready still, and gave no event. */
 static bool visit(pal_poll *poll, struct sock *sock, uint32_t limit)
 {
-    struct slot *first = ring_of(sock), *slot = first, *stopped = first;
+    struct slot *first = ring_of(sock), *slot = first, *stopped;
     uint32_t ready = ready_of(sock), before = poll->count;
     bool fitted = true;
     do {

@@ -109,7 +109,8 @@ static void act(int key, uint32_t a, uint32_t b, int64_t jump_ns, const struct p
         pal__s_cut(a, b, key == PAL_CTL_SIM_CUT);
         break;
     case PAL_CTL_SIM_FAULTS:
-        pal__s_set_faults(faults);
+        if (faults) /* always, of an action of the plan */
+            pal__s_set_faults(faults);
         break;
     case PAL_CTL_SIM_CRASH:
         pal__s_host_crash(host);

@@ -29,7 +29,7 @@
 #define pal__wait_forget kernel_wait_forget
 #define pal__slot_refresh kernel_slot_refresh
 #define pal__slot_sendfile kernel_slot_sendfile
-#include "../../backends/posix/bind.c"
+#include "../../backends/posix/bind.c" /* NOLINT(bugprone-suspicious-include): under other names */
 #undef pal_backend_info
 #undef pal_poll_open
 #undef pal_poll_close

@@ -40,7 +40,7 @@ static uint16_t ready(const struct session *session, uint16_t interest)
 
 static bool connects(struct session *session)
 {
-    struct pal_addr addr;
+    struct pal_addr addr = {0};
     int32_t error = 0;
     size_t size = sizeof error;
     pal_addr_from_host(&addr, session->id & 1 ? "fd00::1" : "10.0.0.1", SWARM_PORT);
@@ -117,7 +117,7 @@ static bool streams(struct swarm *swarm, uint32_t id)
 static void throws(struct swarm *swarm, uint32_t id)
 {
     uint8_t bytes[64], back[64];
-    struct pal_addr addr;
+    struct pal_addr addr = {0};
     struct session session = {.swarm = swarm, .id = id, .deadline_ns = pal_clock(PAL_CLOCK_MONOTONIC) + SECOND_NS};
     pal_addr_from_host(&addr, id & 1 ? "10.0.0.1" : "fd00::1", SWARM_PORT);
     if (open_socket(addr.family, PAL_SOCK_DGRAM, &session.sock))

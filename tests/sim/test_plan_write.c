@@ -21,6 +21,7 @@ static void expect_round_trip(const char *source)
     cr_assert_eq(length, strlen(written));
     bad = pal__s_plan_read(written, &again);
     cr_assert_null(bad, "%s\nis written as\n%s\n%s", source, written, bad);
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c): all is cleared */
     cr_assert_eq(memcmp(&plan, &again, sizeof(plan)), 0, "%s\nis written as\n%s", source, written);
     cr_assert_eq(pal__s_plan_write(&again, twice, sizeof(twice)), length);
     cr_assert_str_eq(twice, written);
@@ -236,5 +237,6 @@ Test(plan_write, a_full_plan_can_be_read_back)
     }
     cr_assert_leq(pal__s_plan_write(&plan, written, sizeof(written)), PLAN_TEXT_MAX);
     cr_assert_null(pal__s_plan_read(written, &again), "%s", pal__s_plan_read(written, &again));
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c): all is cleared */
     cr_assert_eq(memcmp(&plan, &again, sizeof(plan)), 0);
 }
