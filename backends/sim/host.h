@@ -40,6 +40,9 @@ void pal__s_hosts_end(void);
 const struct pal_allocator *pal__s_allocator(void);
 uint64_t pal__s_allocations(void);
 
+/* Whether pal_setup was given an allocator: before the first world. */
+void pal__s_world_allocator(bool given);
+
 /* ---- fortune.c: actions of the plan, and faults that strike hosts by chance ---- */
 
 void pal__s_fortune_begin(const struct plan *plan, uint64_t now_ns);

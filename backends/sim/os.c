@@ -22,8 +22,10 @@ int pal__s_setup(const struct pal_setup *setup)
     const char *args = kernels.args;
     kernels.args = NULL;
     int error = pal__k_setup(&kernels);
-    if (!error || error == PAL_EPERM) /* the rest took effect */
-        pal__s_set_args(args);
+    if (error && error != PAL_EPERM) /* else the rest took effect */
+        return error;
+    pal__s_world_allocator(kernels.allocator != NULL);
+    pal__s_set_args(args);
     return error;
 }
 

@@ -50,17 +50,39 @@ bool pal__s_is_virtual(void)
 
 /* ---- memory ---- */
 
+/* A stack has room for many connections, most of which is never touched: the system gives it when it is, where a C
+ * library may write on all of it first. Unless the program has an allocator of its own. */
+enum { WHOLE_PAGES_FROM = 1 << 20 };
+static bool has_allocator;
+
+void pal__s_world_allocator(bool given)
+{
+    has_allocator = begun ? has_allocator : given;
+}
+
+static bool is_large(size_t size)
+{
+    return size >= WHOLE_PAGES_FROM && !has_allocator;
+}
+
 static void *count_alloc(void *context, size_t size, size_t alignment)
 {
+    void *memory = NULL;
     (void)context;
     allocations++;
-    return pal__alloc(size, alignment);
+    if (!is_large(size))
+        return pal__alloc(size, alignment);
+    return pal__k_mmap(&(struct pal_map){.size = size, .protect = PAL_MAP_READ | PAL_MAP_WRITE}, &memory) ? NULL
+                                                                                                          : memory;
 }
 
 static void count_free(void *context, void *memory, size_t size)
 {
     (void)context;
-    pal__free(memory, size);
+    if (is_large(size) && memory)
+        pal__k_munmap(memory, size);
+    else
+        pal__free(memory, size);
 }
 
 const struct pal_allocator *pal__s_allocator(void)

@@ -142,8 +142,11 @@ Test(calls_multicast, a_link_local_sender_is_named_with_its_interface)
     assert_error(send_to(group.sender, &group.to, "question"), 8);
     expect_datagram(group.receiver, "question", &from);
     if (from.bytes[0] != 0xfe || (from.bytes[1] & 0xc0) != 0x80) {
+        bool is_kernels = is_native(group.sender);
         group_close(&group);
-        test_skip("link-local", "no interface has such an address");
+        if (is_kernels)
+            test_skip("link-local", "no interface has such an address");
+        test_skip("narrow-address", "the stack's interface has an address that reaches farther, and is preferred");
     }
     cr_assert_neq(from.scope, 0);
     assert_error(send_to(group.receiver, &from, "answer"), 6);
