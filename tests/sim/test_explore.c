@@ -186,7 +186,7 @@ static int run_once(uint64_t seed, void *argument)
 Test(explore, a_server_that_stops_as_requests_come)
 {
     static struct shutdown_world world;
-    palio_sim_explore_options options = {.depth = 40, .runs_max = 4000};
+    palio_sim_explore_options options = {.depth = 40, .runs_max = 1000};
     palio_sim_report report;
     int code = palio_sim_explore(run_once, &world, &options, &report);
     cr_assert_eq(code, 0, "%s: %s, replay: %s", pal_error_name(code), world.wrong ? world.wrong : "", report.replay);
