@@ -1,0 +1,57 @@
+/* nic_dpdk.h: a queue pair of a port as a nic of the stack. What port.c makes and nic_dpdk.c runs. */
+#ifndef PAL__DPDK_NIC_DPDK_H
+#define PAL__DPDK_NIC_DPDK_H
+
+#include "ethdev.h"
+#include "mbuf.h"
+#include "port.h"
+#include <pthread.h>
+#include <rte_mbuf.h>
+
+_Static_assert(FRAME_HEADROOM == RTE_PKTMBUF_HEADROOM, "received and allocated frames have the same headroom");
+_Static_assert(sizeof(struct rte_mbuf) == 128, "as mbuf.h reckons");
+
+enum { DPDK_BURST = 32, DPDK_GROUPS_MAX = 128 };
+
+struct dpdk_queue {
+    struct nic nic;
+    struct dpdk_port *port;
+    struct rte_mempool *pool;
+    uint16_t port_id, index;
+    bool prepares;   /* the driver wants to see what it is to compute checksums of */
+    bool rx_checked; /* received frames say what the card thinks of their checksums */
+    struct dpdk_queue_counts counts;
+    uint8_t groups[DPDK_GROUPS_MAX][MAC_SIZE]; /* multicast addresses of this queue's stack */
+    uint32_t group_count;
+};
+
+struct dpdk_port {
+    uint16_t id;
+    bool is_ours;    /* the device: open has made it */
+    bool is_started; /* and is to be stopped */
+    bool is_up;      /* the link, when last looked at */
+    bool spreads;    /* by hash */
+    bool interrupts; /* were asked for */
+    bool hears_all;  /* groups; more than it can choose, or it cannot */
+    bool is_promisc; /* it was made to hear everything, for the sake of groups */
+    uint32_t flags;  /* NIC_* of its queues */
+    uint32_t mtu, room;
+    uint8_t mac[MAC_SIZE];
+    uint16_t rx_descriptors, tx_descriptors;
+    enum dpdk_kind kind;
+    char name[DPDK_WORD_MAX];
+    struct rte_eth_dev_info info;
+    pthread_mutex_t lock; /* of the groups of all queues */
+    uint32_t queue_count;
+    struct dpdk_queue queues[];
+};
+
+/* ---- nic_dpdk.c ---- */
+void pal__d_nic_init(struct dpdk_queue *queue, struct dpdk_port *port, uint16_t index, struct rte_mempool *pool);
+
+/* ---- filter.c ---- */
+
+/* All the groups of this queue from now on; the port hears those of all its queues. */
+void pal__d_filter(struct dpdk_queue *queue, const uint8_t (*macs)[MAC_SIZE], int count);
+
+#endif
