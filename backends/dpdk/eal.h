@@ -6,14 +6,15 @@
 
 /* Starts EAL as the plan says, without virtual devices: these come with their ports. The calling thread becomes
  * DPDK's main one, and is pinned to the first of settings' cores if any are named; else it may run where it might
- * before. Nothing is left in the file system, and nothing is written to standard output or error by DPDK's log:
- * pal__d_eal_log has it.
+ * before. Nothing is left in the file system. DPDK's log goes to pal__d_eal_log; of a start that fails it writes a
+ * line to standard error as well.
  *
  * 0. PAL_EALREADY: it runs, or has run: DPDK starts once a process. Else what DPDK says (PAL_ENOMEM, PAL_EACCES,
  * PAL_EIO ...), in words: the process lives on, and may try again where DPDK allows that. About 150 ms. */
 int pal__d_eal_start(const struct dpdk_settings *settings, const struct dpdk_plan *plan, struct base_text *words);
 
-/* Ends it, from the thread that started it, when all ports are closed. Huge pages are free again. */
+/* Ends it, from the thread that started it, when all ports are closed. Huge pages are free again but for the two of
+ * DPDK's own, which it keeps, with a few descriptors, to the end of the process. */
 void pal__d_eal_stop(void);
 
 bool pal__d_eal_is_running(void);

@@ -21,12 +21,15 @@ static const uint64_t spread_by = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TC
 
 /* ---- failures ---- */
 
-/* number: positive, of errno or DPDK. */
+/* number: positive, of errno or DPDK; a driver that says 1 means only that it failed. */
 static int fail_at(struct base_text *words, const struct dpdk_device *device, const char *what, int number)
 {
-    (void)pal__d_fail(words, 0, "device \"%s\": %s: %s. DPDK's log: ", device->text, what, rte_strerror(number));
+    (void)pal__d_fail(words, 0, "device \"%s\": %s", device->text, what);
+    if (number > 1)
+        pal__d_say(words, ": %s", rte_strerror(number));
+    pal__d_say(words, ". DPDK's log: ");
     pal__d_eal_log(words);
-    return pal__d_eal_error(number);
+    return number > 1 ? pal__d_eal_error(number) : PAL_EIO;
 }
 
 /* ---- the device ---- */
@@ -38,15 +41,15 @@ static int find_port(const char *name)
     return rte_eth_dev_get_port_by_name(name, &id) == 0 ? id : -1;
 }
 
-/* Why a virtual device could not be made, from what DPDK answers. */
+/* Why a virtual device could not be made: what DPDK answers to a name that it does not know means nothing. */
 static int fail_device(struct base_text *words, const struct dpdk_device *device, int number)
 {
-    if (pal__d_device_kind(device) == DPDK_OTHER)
-        return fail_at(words, device,
-                       "no driver takes it; virtual ones are net_tap, net_af_packet, net_af_xdp, "
-                       "net_memif, net_pcap, net_ring, net_null, net_vhost, net_virtio_user",
-                       number);
-    return fail_at(words, device, "its driver refuses it; look at the words behind its name", number);
+    if (pal__d_device_kind(device) != DPDK_OTHER)
+        return fail_at(words, device, "its driver refuses it; look at the words behind its name", number);
+    return fail_at(words, device,
+                   "no driver takes it; virtual ones are net_tap, net_af_packet, net_af_xdp, net_memif, net_pcap, "
+                   "net_ring, net_null, net_vhost, net_virtio_user",
+                   ENODEV);
 }
 
 /* The id of the device's port; a virtual device is made. Negative: PAL_E*. */
