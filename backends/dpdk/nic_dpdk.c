@@ -122,6 +122,7 @@ static int dpdk_rx(struct nic *nic, struct frame **frames, int max)
         if (mbuf != NULL)
             frames[count++] = take_in(queue, mbuf);
     }
+    queue->held += (uint32_t)count;
     queue->counts.received += (uint64_t)count;
     return count;
 }
@@ -138,6 +139,7 @@ static struct frame *dpdk_alloc(struct nic *nic)
         queue->counts.no_buffer++;
         return NULL;
     }
+    queue->held++;
     frame = frame_of(mbuf);
     frame->data = frame->memory + FRAME_HEADROOM;
     frame->next = frame->more = frame->last = NULL;
@@ -153,6 +155,7 @@ static void dpdk_free(struct nic *nic, struct frame *frame)
 {
     BASE_ASSERT(frame->home == nic); /* NULL: it has been freed or sent before */
     frame->home = NULL;
+    queue_of(nic)->held--;
     rte_pktmbuf_free_seg(mbuf_of(frame));
 }
 
@@ -204,9 +207,10 @@ static void settle(struct dpdk_queue *queue, struct frame **frames, struct rte_m
     for (int i = 0; i < count; i++) {
         bool is_copy = mbufs[i] != frames[i]->native; /* of a frame that was taken, all else may be another thread's */
 
-        if (!is_copy) {
-            if (i >= sent)
-                frames[i]->home = &queue->nic;
+        if (!is_copy && i < sent) {
+            queue->held--;
+        } else if (!is_copy) {
+            frames[i]->home = &queue->nic;
         } else if (i < sent) {
             queue->counts.tx_copied++;
             frame_free(frames[i]);

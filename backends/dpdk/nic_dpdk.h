@@ -20,6 +20,7 @@ struct dpdk_queue {
     uint16_t port_id, index;
     bool prepares;   /* the driver wants to see what it is to compute checksums of */
     bool rx_checked; /* received frames say what the card thinks of their checksums */
+    uint32_t held;   /* frames that the stack or the program has */
     struct dpdk_queue_counts counts;
     uint8_t groups[DPDK_GROUPS_MAX][MAC_SIZE]; /* multicast addresses of this queue's stack */
     uint32_t group_count;

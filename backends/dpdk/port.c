@@ -177,12 +177,17 @@ static int set_up_queue(const struct dpdk_device *device, struct dpdk_port *port
     return result == 0 ? 0 : fail_at(words, device, "a queue cannot be set up (descriptors, mbufs)", -result);
 }
 
-/* Rings have none: one of our own making (the local bit is set), another for each port of a process. */
-static void choose_mac(struct dpdk_port *port)
+/* A tap device has its MAC in common with the kernel's interface, which is the station at the other end of this wire and
+ * must be told from us: ours differs in a bit. It is given whatever the kernel sends. Rings have none: one of our own
+ * making (the local bit is set), another for each port of a process. */
+static void choose_mac(const struct dpdk_device *device, struct dpdk_port *port)
 {
     static const uint8_t none[MAC_SIZE];
     uint32_t process = (uint32_t)getpid();
+    char remote[DPDK_WORD_MAX];
 
+    if (port->kind == DPDK_TAP && !pal__d_device_value(device, "remote", remote))
+        port->mac[1] ^= 0x80;
     if (memcmp(port->mac, none, MAC_SIZE) != 0)
         return;
     port->mac[0] = 0x02;
@@ -205,7 +210,7 @@ static int settle(const struct dpdk_device *device, struct dpdk_port *port, stru
     if (result != 0)
         return fail_at(words, device, "it has no MAC, or no mtu", -result);
     memcpy(port->mac, mac.addr_bytes, MAC_SIZE);
-    choose_mac(port);
+    choose_mac(device, port);
     port->mtu = mtu < port->room - DPDK_LINK_HEADER ? mtu : port->room - DPDK_LINK_HEADER;
     (void)pal__d_port_link(port);
     return 0;
@@ -325,6 +330,17 @@ void pal__d_port_stop(struct dpdk_port *port)
     port->is_started = false;
 }
 
+/* How many buffers have not come back. The driver of AF_XDP keeps those that it had lent to the kernel, so there the
+ * count is of what was given out. */
+static uint32_t missing_of(const struct dpdk_port *port, uint32_t index)
+{
+    const struct dpdk_queue *queue = &port->queues[index];
+
+    if (queue->pool == NULL)
+        return 0;
+    return port->kind == DPDK_XDP ? queue->held : pal__d_port_used(port, index);
+}
+
 uint32_t pal__d_port_close(struct dpdk_port *port)
 {
     uint32_t missing = 0;
@@ -334,7 +350,7 @@ uint32_t pal__d_port_close(struct dpdk_port *port)
     if (port->is_ours)
         (void)rte_eal_hotplug_remove("vdev", port->name);
     for (uint32_t i = 0; i < port->queue_count; i++) {
-        uint32_t used = port->queues[i].pool == NULL ? 0 : pal__d_port_used(port, i);
+        uint32_t used = missing_of(port, i);
 
         missing += used;
         if (used == 0)
@@ -365,6 +381,11 @@ const char *pal__d_port_name(const struct dpdk_port *port)
 uint32_t pal__d_port_used(const struct dpdk_port *port, uint32_t queue)
 {
     return rte_mempool_in_use_count(port->queues[queue].pool);
+}
+
+uint32_t pal__d_port_held(const struct dpdk_port *port, uint32_t queue)
+{
+    return port->queues[queue].held;
 }
 
 const struct dpdk_queue_counts *pal__d_port_queue_counts(const struct dpdk_port *port, uint32_t queue)

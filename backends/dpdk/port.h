@@ -58,6 +58,9 @@ const char *pal__d_port_name(const struct dpdk_port *port);
 /* Buffers that are not in the queue's pool: in a ring of the card, in a stack, with the program. Not fast. */
 uint32_t pal__d_port_used(const struct dpdk_port *port, uint32_t queue);
 
+/* Frames that the queue's nic has given out, by rx and alloc, and that were neither freed nor sent. Fast. */
+uint32_t pal__d_port_held(const struct dpdk_port *port, uint32_t queue);
+
 const struct dpdk_queue_counts *pal__d_port_queue_counts(const struct dpdk_port *port, uint32_t queue);
 void pal__d_port_counts(const struct dpdk_port *port, struct dpdk_port_counts *out);
 

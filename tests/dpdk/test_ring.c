@@ -279,7 +279,10 @@ Test(dpdk_ring, a_frame_is_its_own_mbuf_on_both_sides)
     cr_assert(received[0]->home == to);
     cr_assert_eq(received[0]->flags, 0);
     cr_assert_eq(pal__d_port_used(ports[0], 0), 1, "it is its sender's pool's memory");
+    cr_assert_eq(pal__d_port_held(ports[0], 0), 0);
+    cr_assert_eq(pal__d_port_held(ports[1], 0), 1);
     frame_free(received[0]);
+    cr_assert_eq(pal__d_port_held(ports[1], 0), 0);
     cr_assert_eq(pal__d_port_used(ports[0], 0), 0);
     end_ports();
 }
@@ -323,6 +326,7 @@ Test(dpdk_ring, what_a_full_ring_does_not_take_stays_the_callers)
     cr_assert_eq(sent, RING - 1);
     cr_assert_eq(pal__d_port_queue_counts(ports[0], 0)->tx_full, 1);
     cr_assert_eq(from->ops->tx(from, frames + sent, 300 - sent), 0);
+    cr_assert_eq(pal__d_port_held(ports[0], 0) + pal__d_port_held(ports[1], 0), 300 - sent);
     for (int i = sent; i < 300; i++) {
         cr_assert(frames[i]->home == (i % 3 == 0 ? to : from));
         cr_assert_eq(frames[i]->size, 60);

@@ -1,19 +1,17 @@
-/* tests/netstack/host.c: a program with a stack of its own on a tap device, on real time: the peer of interop tests.
+/* tests/netstack/host.c: a program with a stack of its own on a wire to the kernel, on real time: the peer of interop
+ * tests.
  *
  * usage: netstack-host --tap NAME [--addr IP/BITS]... [--gateway IP]... [--sndbuf N] [--rcvbuf N] [--ack-delay-ms N]
  *                      [--keepalive S] [--pcap FILE] [--server | --connect IP PORT --send N [--echo] [--reset] [--wait]
  * |                      --group IP PORT | --push|--pull IP PORT BYTES | --stall IP PORT COUNT]
  *                      [--rto-min-us N] [--peer-ack-delay-us N]
- * Says "ready" when it can be talked to; a server runs until SIGTERM. At its end it says what it has counted. */
+ * (or dpdk-host --dpdk SETTINGS). Says "ready" when it can be talked to; a server runs until SIGTERM. At its end it says what it has counted. */
 #include "host.h"
 
 #include "../../backends/netstack/nic_pcap.h"
-#include "../../backends/tap/nic_tap.h"
 #include "counting_allocator.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +20,6 @@
 enum { ADDRS_MAX = 4, READY_MAX = 32, LAST_WORDS_MS = 3000 };
 
 struct command {
-    const char *tap;
     const char *pcap;
     struct ip addrs[ADDRS_MAX], gateways[ADDRS_MAX];
     unsigned prefixes[ADDRS_MAX];
@@ -37,7 +34,6 @@ struct command {
 
 static volatile sig_atomic_t stopped;
 static struct counting memory;
-static struct nic_tap *tap;
 static struct nic_pcap *pcap;
 
 static void stop(int number)
@@ -98,9 +94,7 @@ static bool read_value(struct command *command, const char *name, char *value)
 {
     struct pal_addr addr;
 
-    if (strcmp(name, "--tap") == 0)
-        command->tap = value;
-    else if (strcmp(name, "--pcap") == 0)
+    if (strcmp(name, "--pcap") == 0)
         command->pcap = value;
     else if (strcmp(name, "--addr") == 0)
         return read_prefix(command, value);
@@ -122,7 +116,7 @@ static bool read_value(struct command *command, const char *name, char *value)
     else if (strcmp(name, "--send") == 0)
         command->client.send = strtoull(value, NULL, 10);
     else
-        return false;
+        return wire_option(name, value);
     return true;
 }
 
@@ -188,23 +182,18 @@ static bool read_command(int count, char **arguments, struct command *command)
             return false;
         }
     }
-    return command->tap != NULL && command->addr_count > 0;
+    return wire_is_known() && command->addr_count > 0;
 }
 
 /* ---- the stack ---- */
 
 static struct nic *open_nic(const struct command *command, struct pcap_sink *sink)
 {
-    struct tap_config config = {.allocator = &memory.allocator, .name = command->tap, .frames = 4096};
-    struct pcap_config capture = {.allocator = &memory.allocator, .sink = sink, .name = command->tap};
-    int error = pal__tap_open(&config, &tap);
-    struct nic *nic;
+    struct pcap_config capture = {.allocator = &memory.allocator, .sink = sink, .name = "wire"};
+    struct nic *nic = wire_open(&memory.allocator);
 
-    if (error != 0) {
-        fprintf(stderr, "netstack-host: tap %s: %s\n", command->tap, pal_error_name(error));
+    if (nic == NULL)
         return NULL;
-    }
-    nic = pal__tap_nic(tap);
     if (command->pcap == NULL)
         return nic;
     sink->write = write_capture;
@@ -230,7 +219,7 @@ static bool open_stack(struct command *command, struct nic *nic)
     config.peer_ack_delay_ns = command->peer_ack_delay_ns;
     if (pal__n_stack_create(&config, &host->stack) != 0)
         return false;
-    ifindex = pal__n_iface_add(host->stack, nic, "tap", 0);
+    ifindex = pal__n_iface_add(host->stack, nic, "wire", 0);
     if (ifindex < 0)
         return false;
     host->ifindex = (uint32_t)ifindex;
@@ -270,20 +259,14 @@ static void turn(struct host *host)
 /* Sleeps until a frame comes or something is due. */
 static void rest(struct host *host, uint64_t until_ns)
 {
-    struct pollfd item = {.fd = pal__tap_fd(tap), .events = POLLIN};
     uint64_t next_ns = pal__n_stack_next(host->stack), now_ns = host_clock_ns();
     uint64_t wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-    struct timespec timeout;
-    sigset_t none;
 
     if (until_ns < now_ns)
         wait_ns = 0;
     else if (wait_ns > until_ns - now_ns)
         wait_ns = until_ns - now_ns;
-    timeout.tv_sec = (time_t)(wait_ns / 1000000000);
-    timeout.tv_nsec = (long)(wait_ns % 1000000000);
-    sigemptyset(&none);
-    ppoll(&item, 1, &timeout, &none);
+    wire_rest(wait_ns);
 }
 
 static bool is_idle(const struct host *host)
@@ -360,7 +343,8 @@ int main(int count, char **arguments)
     int status;
 
     if (!read_command(count, arguments, &command)) {
-        fprintf(stderr, "usage: netstack-host --tap NAME --addr IP/BITS ... (see the head of host.c)\n");
+        fprintf(stderr,
+                "usage: netstack-host --tap NAME | --dpdk SETTINGS --addr IP/BITS ... (see the head of host.c)\n");
         return 2;
     }
     counting_init(&memory);
@@ -369,23 +353,20 @@ int main(int count, char **arguments)
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGTERM);
     sigaddset(&blocked, SIGINT);
-    sigprocmask(SIG_BLOCK, &blocked, NULL); /* but for ppoll, so that none is missed */
+    sigprocmask(SIG_BLOCK, &blocked, NULL); /* but for wire_rest, so that none is missed */
     nic = open_nic(&command, &sink);
     if (nic == NULL || !open_stack(&command, nic) || begin(&command) != 0)
         return 1;
-    printf("ready %s\n", pal__tap_name(tap));
+    printf("ready %s\n", wire_name());
     fflush(stdout);
     status = run(&command);
     print_counters(&command.host);
     pal__n_stack_destroy(command.host.stack, true);
-    if (pal__tap_used(tap) != 0) {
-        fprintf(stderr, "netstack-host: %u frames are not given back\n", pal__tap_used(tap));
-        status = 1;
-    }
     if (pcap != NULL)
         pal__n_pcap_destroy(pcap);
     if (sink.context != NULL)
         fclose(sink.context);
-    pal__tap_close(tap);
+    if (!wire_close())
+        status = 1;
     return memory.blocks == 0 ? status : 1;
 }

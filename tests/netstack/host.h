@@ -1,9 +1,10 @@
-/* tests/netstack/host.h: a program with a stack of its own on a tap device: servers and clients for interop tests.
+/* tests/netstack/host.h: a program with a stack of its own on a wire to the kernel: servers and clients for interop tests.
  *
  *   host.c       the command line, the loop
  *   host_talk.c  conversations over TCP
  *   host_udp.c   datagrams, groups
- *   host_bench.c a client for bench/netstack_kernel */
+ *   host_bench.c a client for bench/netstack_kernel
+ *   host_tap.c   its wire: a tap device; tests/dpdk/host_dpdk.c, linked instead: a port of DPDK */
 #ifndef TESTS_NETSTACK_HOST_H
 #define TESTS_NETSTACK_HOST_H
 
@@ -60,6 +61,20 @@ int bench_connect(struct host *host, const struct bench *what);
 bool bench_ready(struct sock *sock);
 /* As talk_client_status. */
 int bench_status(void);
+
+/* ---- host_tap.c, or another ---- */
+
+/* Takes an option of its own with a value; false: it is none, or wrong. */
+bool wire_option(const char *name, const char *value);
+/* Before the nic is opened: true if it was said which. */
+bool wire_is_known(void);
+/* NULL: not to be had, which it has said on standard error. The allocator lives on. */
+struct nic *wire_open(const struct pal_allocator *allocator);
+const char *wire_name(void);
+/* Sleeps until a frame may be there, or for so long. */
+void wire_rest(uint64_t for_ns);
+/* False: frames were not given back, which it has said. */
+bool wire_close(void);
 
 /* ---- host.c ---- */
 uint64_t host_clock_ns(void);

@@ -1,19 +1,24 @@
-"""Where the interop tests of the user-space stack take place: a network namespace, a tap device, the host on it.
+"""Where the interop tests of the user-space stack take place: a network namespace, a wire, the host on it.
 
-Linux's stack is at one end of the tap device, netstack-host (tests/netstack/host.c) at the other. enter() makes the
-namespace, which ends with its last process.
+Linux's stack is at one end of the wire, netstack-host (tests/netstack/host.c) at the other. The wire is a tap device that
+the host opens itself, or a port of DPDK (dpdk-host): its own tap device, or an end of a pair of virtual interfaces, by
+AF_PACKET or AF_XDP. enter() makes the namespace, which ends with its last process.
 """
 
 import contextlib
+import ctypes
+import fcntl
 import os
 import re
 import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
@@ -21,14 +26,28 @@ from tap import Skip, must, need  # noqa: E402  (it lies beside, in another fold
 
 WAIT_S = 30  # for any one answer
 INSIDE = "PALIO_INTEROP_INSIDE"
-TAP = "ptap"
+TAP = "ptap"  # the kernel's end of the wire
+FAR_END = "pwire"  # where the wire is a pair of interfaces, the other
 KERNEL = {4: "10.9.0.1", 6: "fd09::1"}
 PALIO = {4: "10.9.0.2", 6: "fd09::2"}
 FAR = {4: "10.8.0.2", 6: "fd08::2"}  # behind a router, for path MTU
 ECHO, DISCARD, SOURCE, GROUP = 7, 9, 19, 5353
 MIB = 1 << 20
 
+MBUFS = "mbufs 8192 ; descriptors 512 ; hugepages auto"
+WIRES = {
+    "tap": ["--tap", TAP],
+    "dpdk-tap": ["--dpdk", f"device net_tap0,iface={TAP} ; {MBUFS}"],
+    "dpdk-tap-sleep": ["--dpdk", f"device net_tap0,iface={TAP} ; {MBUFS}", "--sleep", "yes"],
+    "dpdk-packet": ["--dpdk", f"device net_af_packet0,iface={FAR_END},qdisc_bypass=1 ; {MBUFS}"],
+    "dpdk-xdp": ["--dpdk", f"device net_af_xdp0,iface={FAR_END} ; {MBUFS}"],
+}
+
+PAIRS = ("dpdk-packet", "dpdk-xdp")  # a pair of interfaces
+UNFRAGMENTED = 1452  # bytes of a datagram of either version that is one frame
+
 program = ""  # netstack-host
+wire = "tap"  # one of WIRES
 
 
 def run(*command, check=True):
@@ -54,6 +73,11 @@ def pattern(size):
     return (period * (size // len(period) + 1))[:size]
 
 
+def sizes_that_pass(*sizes):
+    """Those that this wire carries: AF_PACKET as DPDK opens it has the kernel put fragments together, and cuts them."""
+    return [size for size in sizes if wire != "dpdk-packet" or size <= UNFRAGMENTED]
+
+
 # ---- the other side ----
 
 
@@ -64,12 +88,13 @@ class Host:
         addrs = ["--addr", PALIO[4] + "/24", "--addr", PALIO[6] + "/64"]
         if gateway:
             addrs += ["--gateway", KERNEL[4], "--gateway", KERNEL[6]]
-        self.process = subprocess.Popen([program, "--tap", TAP, *addrs, *arguments], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([program, *WIRES[wire], *addrs, *arguments], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines, self.counters = [], {}
 
     def __enter__(self):
         must(self.line("ready"), "the host does not say that it is ready")
+        self.await_wire()
         return self
 
     def __exit__(self, kind, *_):
@@ -89,6 +114,15 @@ class Host:
             print("# the host said: " + " | ".join(self.lines) + errors)
         else:
             must(self.process.returncode == 0, f"status {self.process.returncode}: {self.lines} {errors}")
+
+    def await_wire(self):
+        """The kernel takes its time to see that a tap device of DPDK's has a carrier."""
+        for _ in range(WAIT_S * 100):
+            routes = subprocess.run(["ip", "-6", "route", "get", PALIO[6]], capture_output=True, text=True)
+            if not wire.startswith("dpdk-tap") or f"dev {TAP}" in routes.stdout or self.process.poll() is not None:
+                return
+            time.sleep(0.01)
+        raise AssertionError("the kernel's end of the wire has no carrier")
 
     def line(self, begin):
         """Waits for a line that begins so; None at the end."""
@@ -212,14 +246,38 @@ def source(sock, size):
 # ---- the namespace ----
 
 
-def make_tap():
+def turn_off_checksums(name):
+    """Has the kernel compute checksums on an interface whose other end cannot be told that they are missing."""
+    data = bytearray(struct.pack("II", 0x17, 0))  # ETHTOOL_STXCSUM, off
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        address = (ctypes.c_char * len(data)).from_buffer(data)
+        request = struct.pack("16sP16x", name.encode(), ctypes.addressof(address))
+        fcntl.ioctl(sock, 0x8946, request)  # SIOCETHTOOL
+
+
+def make_ends():
+    """Both ends of the wire, or what the host makes its end of."""
+    if wire == "tap":
+        run("ip", "tuntap", "add", "dev", TAP, "mode", "tap")
+    elif wire.startswith("dpdk-tap"):
+        run("ip", "tuntap", "add", "dev", TAP, "mode", "tap", "multi_queue")
+    else:
+        run("ip", "link", "add", TAP, "type", "veth", "peer", "name", FAR_END)
+        set_sysctl(f"ipv6/conf/{FAR_END}/disable_ipv6", 1)
+        run("ip", "link", "set", FAR_END, "up")
+        turn_off_checksums(TAP)
+
+
+def make_wire():
     """The kernel's end of the wire."""
     set_sysctl("ipv6/conf/default/accept_dad", 0)  # its seconds are not what is tested
+    set_sysctl("ipv6/conf/default/keep_addr_on_down", 1)  # where a port of DPDK ends its tap device goes down
     run("ip", "link", "set", "lo", "up")
     try:
-        run("ip", "tuntap", "add", "dev", TAP, "mode", "tap")
+        make_ends()
     except AssertionError as reason:
-        raise Skip(f"[tun] {' '.join(str(reason).split())}") from None
+        facility = "veth" if wire in PAIRS else "tun"
+        raise Skip(f"[{facility}] {' '.join(str(reason).split())}") from None
     run("ip", "addr", "add", KERNEL[4] + "/24", "dev", TAP)
     run("ip", "-6", "addr", "add", KERNEL[6] + "/64", "dev", TAP, "nodad")
     run("ip", "link", "set", TAP, "up")
@@ -285,6 +343,8 @@ def router(mtu):
         run("ip", "link", "set", "far0", "mtu", str(mtu), "up")
         set_sysctl("ipv4/ip_forward", 1)
         set_sysctl("ipv6/conf/all/forwarding", 1)
+        if wire in PAIRS:  # or the kernel, which sees what arrives there too, sends it on
+            set_sysctl(f"ipv4/conf/{FAR_END}/forwarding", 0)
         far.stdin.write("go\n")
         far.stdin.flush()
         must(far.stdout.readline() == "listening\n", "the far end does not listen")
@@ -296,9 +356,9 @@ def router(mtu):
 
 
 def enter():
-    """Sees to it that this process has a network namespace of its own, with a tap device; runs it again if need be."""
+    """Sees to it that this process has a network namespace of its own, with a wire; runs it again if need be."""
     if INSIDE in os.environ:
-        return make_tap()
+        return make_wire()
     own = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
     if not shutil.which("unshare"):
         raise Skip("[namespaces] no unshare")

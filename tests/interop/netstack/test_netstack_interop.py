@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The user-space stack against Linux's own, over a tap device, with real programs as clients. TAP on standard output.
+"""The user-space stack against Linux's own, over a wire, with real programs as clients. TAP on standard output.
 
-usage: test_netstack_interop.py HOST [--only TEXT]
+usage: test_netstack_interop.py HOST [--wire NAME] [--only TEXT]
 
-HOST is netstack-host (tests/netstack/host.c). Everything happens in a network namespace of its own, which ends with
+HOST is netstack-host (tests/netstack/host.c), for the wire "tap", or dpdk-host for one of the others of netstack_lab.py. Everything happens in a network namespace of its own, which ends with
 this process; that takes root, or user namespaces. Nothing is judged by the clock: deadlines only end what hangs.
 """
 
@@ -33,7 +33,7 @@ def ping_is_answered():
     tap.need("ping")
     with server():
         for version in (4, 6):
-            for size in (0, 56, 1473, 8000, 60000):
+            for size in lab.sizes_that_pass(0, 56, 1473, 8000, 60000):
                 run("ping", f"-{version}", "-c", "3", "-i", "0.02", "-W", "5", "-s", str(size), PALIO[version])
 
 
@@ -303,7 +303,7 @@ def datagrams_of_all_sizes_come_back():
         for version in (4, 6):
             with udp(version) as sock:
                 sock.connect((PALIO[version], ECHO))
-                for size in (0, 1, 3, 1000, 1452, 1453, 1472, 1473, 5000, 20000, 65000):
+                for size in lab.sizes_that_pass(0, 1, 3, 1000, 1452, 1453, 1472, 1473, 5000, 20000, 65000):
                     data = os.urandom(size)
                     sock.send(data)
                     must(sock.recv(65536) == data, f"another answer to {size} bytes")
@@ -393,17 +393,19 @@ def curl_fetches():
 
 
 def main():
-    if len(sys.argv) not in (2, 4):
+    options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+    if len(sys.argv) < 2 or len(sys.argv) % 2 or not set(options) <= {"--wire", "--only"}:
         sys.exit(__doc__)
-    lab.program = sys.argv[1]
+    lab.program, lab.wire = sys.argv[1], options.get("--wire", "tap")
+    suite = "netstack-interop" if lab.wire == "tap" else "interop-" + lab.wire
     try:
         lab.enter()
     except tap.Skip as reason:
-        print(f"1..1\nok 1 - netstack-interop # SKIP {reason}")
+        print(f"1..1\nok 1 - {suite} # SKIP {reason}")
         return 0
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("Bail out! the cases take too long"))
     signal.alarm(RUN_S)
-    return tap.main("netstack-interop", sys.argv[3] if len(sys.argv) == 4 else "")
+    return tap.main(suite, options.get("--only", ""))
 
 
 if __name__ == "__main__":
