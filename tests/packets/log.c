@@ -127,11 +127,11 @@ struct nic *pcap_wrap(struct port *port, const struct pal_allocator *allocator)
     char name[64];
 
     if (capture == NULL)
-        return &port->nic;
+        return wire_wrap(port);
     snprintf(name, sizeof(name), "%.40s v%d eth%u", port->run->script->name, port->run->family, port->index);
     config.name = name;
     config.offset_ns = 0 - base_ns;
-    if (pal__n_pcap_create(&config, &port->nic, &port->pcap) != 0)
+    if (pal__n_pcap_create(&config, wire_wrap(port), &port->pcap) != 0)
         fail(port->run, "no memory for the capture");
     pcap_time(port, port->run->now_ns);
     return pal__n_pcap_nic(port->pcap);

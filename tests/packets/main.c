@@ -137,12 +137,16 @@ int main(int argc, char **argv)
     }
     if (i == argc)
         return usage();
+    if (!rows && !wire_begin())
+        return 1;
     if (!rows)
         catch_traps();
     for (; i < argc; i++)
         passed = (rows ? list_rows(argv[i]) : run_path(argv[i], verbose, &number)) && passed;
-    if (!rows)
+    if (!rows) {
         printf("1..%u\n", number);
+        wire_end();
+    }
     passed = pcap_close() && passed;
     return passed ? 0 : 1;
 }

@@ -151,6 +151,12 @@ void port_destroy(struct port *port); /* gives back what was injected and never 
 void port_abandon(struct port *port); /* frees all frames, whoever holds them */
 void port_inject(struct port *port, const uint8_t *bytes, uint32_t size, uint16_t flags);
 
+/* ---- wire.c, or tests/dpdk/wire_dpdk.c: what lies between the stack and the ports of all scripts ---- */
+bool wire_begin(void); /* false: it cannot be had, as it has said */
+void wire_end(void);
+struct nic *wire_wrap(struct port *port); /* what the stack is given in place of the port's nic */
+void wire_unwrap(struct port *port);      /* nothing may be left on it */
+
 /* ---- flow.c ---- */
 
 enum { RANGES_MAX = 64, FLOWS_MAX = 512 };

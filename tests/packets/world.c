@@ -368,6 +368,7 @@ void world_end(struct run *run)
     drop_sent(run);
     for (uint32_t i = 0; i < 2; i++) {
         pcap_unwrap(&run->ports[i]);
+        wire_unwrap(&run->ports[i]);
         port_destroy(&run->ports[i]);
         if (run->ports[i].alive != 0)
             fail(run, "the stack is gone and has not given back %u frames of eth%u", run->ports[i].alive, i);
