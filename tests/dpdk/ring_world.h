@@ -13,6 +13,7 @@
 #include <pal/address.h>
 #include <rte_eth_ring.h>
 #include <rte_ring.h>
+#include <time.h>
 
 enum { SIDES = 2, IFINDEX = 2, RING = 256 };
 
@@ -82,6 +83,23 @@ static inline void begin_ports(uint32_t room)
     }
 }
 
+/* The two devices of the settings, once there is a link between them. */
+static inline void begin_devices(void)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+
+    for (int side = 0; side < SIDES; side++) {
+        int error = pal__d_port_open(&settings, (uint32_t)side, &ports[side], &words);
+
+        cr_assert_eq(error, 0, "%s: %s", pal_error_name(error), words.data);
+    }
+    for (int side = 0; side < SIDES; side++) {
+        for (int i = 0; i < 10000 && !pal__d_port_link(ports[side]).is_up; i++)
+            nanosleep(&moment, NULL);
+        cr_assert(pal__d_port_link(ports[side]).is_up, "%s has no link", pal__d_port_name(ports[side]));
+    }
+}
+
 static inline void end_ports(void)
 {
     for (int side = 0; side < SIDES; side++)
@@ -89,21 +107,17 @@ static inline void end_ports(void)
     for (int side = 0; side < SIDES; side++)
         cr_assert_eq(pal__d_port_close(ports[side]), 0, "a packet buffer was not given back");
     for (int side = 0; side < SIDES; side++)
-        rte_ring_free(rings[side]);
+        rte_ring_free(rings[side]); /* NULL: devices */
     pal__d_eal_stop();
 }
 
 /* ---- the stacks ---- */
 
-/* extra: settings; config is of both, but for the seed. */
-static inline void begin(const struct netstack_config *config, const char *extra)
+/* config is of both, but for the seed. */
+static inline void begin_stacks(const struct netstack_config *config)
 {
     static const char *const own[SIDES][2] = {{"10.0.0.1", "fd00::1"}, {"10.0.0.2", "fd00::2"}};
-    char text[512];
 
-    snprintf(text, sizeof(text), "device net_ring0 ; device net_ring1 ; %s", extra);
-    begin_dpdk(text);
-    begin_ports(RING);
     counting_init(&memory);
     now_ns = 5 * SECOND;
     for (int side = 0; side < SIDES; side++) {
@@ -119,6 +133,17 @@ static inline void begin(const struct netstack_config *config, const char *extra
         cr_assert_eq(pal__n_addr_add(stacks[side], IFINDEX, &own6, 64), 0);
     }
     allocations = memory.allocations;
+}
+
+/* extra: settings. */
+static inline void begin(const struct netstack_config *config, const char *extra)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "device net_ring0 ; device net_ring1 ; %s", extra);
+    begin_dpdk(text);
+    begin_ports(RING);
+    begin_stacks(config);
 }
 
 static inline void end(void)
