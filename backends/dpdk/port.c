@@ -12,8 +12,7 @@
 
 enum { CACHE = 256 };
 
-static const uint64_t rx_checksums =
-    RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+static const uint64_t rx_checksums = RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 static const uint64_t tx_checksums = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 static const uint64_t spread_by = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
                                   RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV6_UDP |
@@ -100,7 +99,8 @@ static void choose_flags(struct dpdk_port *port, struct rte_eth_conf *conf)
     const struct rte_eth_dev_info *info = &port->info;
 
     if ((info->rx_offload_capa & rx_checksums) == rx_checksums) {
-        conf->rxmode.offloads |= rx_checksums;
+        /* An IP header that the card says nothing of is looked at by nic_dpdk.c. */
+        conf->rxmode.offloads |= rx_checksums | (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
         port->flags |= NIC_RX_CHECKSUM;
     }
     if ((info->tx_offload_capa & tx_checksums) == tx_checksums) {

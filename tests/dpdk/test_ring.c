@@ -243,7 +243,7 @@ Test(dpdk_ring, what_a_full_ring_does_not_take_stays_the_callers)
     cr_assert_eq(sent, RING - 1);
     cr_assert_eq(pal__d_port_queue_counts(ports[0], 0)->tx_full, 1);
     cr_assert_eq(from->ops->tx(from, frames + sent, 300 - sent), 0);
-    cr_assert_eq(pal__d_port_held(ports[0], 0) + pal__d_port_held(ports[1], 0), 300 - sent);
+    cr_assert_eq(pal__d_port_held(ports[0], 0) + pal__d_port_held(ports[1], 0), (uint32_t)(300 - sent));
     for (int i = sent; i < 300; i++) {
         cr_assert(frames[i]->home == (i % 3 == 0 ? to : from));
         cr_assert_eq(frames[i]->size, 60);

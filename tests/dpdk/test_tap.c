@@ -153,7 +153,6 @@ Test(dpdk_tap, a_wrong_checksum_is_told)
     to.sll_ifindex = (int)if_nametoindex("palio0");
     for (int i = 0; i < 2; i++) { /* then the IP header's too */
         bytes[24] ^= (uint8_t)i;
-        memcpy(&storage, &to, sizeof(to));
         cr_assert_eq(sendto(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(bytes));
         frame = next_of(0, WAIT_MS);
         cr_assert(frame != NULL);
