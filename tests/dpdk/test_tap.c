@@ -141,7 +141,7 @@ Test(dpdk_tap, what_it_says_of_checksums_is_passed_on)
 Test(dpdk_tap, a_wrong_checksum_is_told)
 {
     static uint8_t bytes[60] = {0x02, 0, 0,  0, 0,    2, 0x02, 0,  0,  0,    0,    1,    8,  0, 0x45,
-                                0,    0, 34, 0, 0,    0, 0,    64, 17, 0x66, 0xc7, 10,   0,  0, 1,
+                                0,    0, 34, 0, 0,    0, 0,    64, 17, 0x66, 0xc9, 10,   0,  0, 1,
                                 10,   0, 0,  2, 0x10, 0, 0x10, 0,  0,  14,   0x12, 0x34, 'a'};
     struct sockaddr_ll to = {.sll_family = AF_PACKET};
     struct frame *frame;
