@@ -14,7 +14,7 @@ int pal__d_fail(struct base_text *words, int code, const char *format, ...) __at
 void pal__d_say(struct base_text *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #ifdef __clang_analyzer__ /* it looks at one file alone, and must know that what fails is no success */
-#define pal__d_fail(words, code, ...) ((void)(words), (code))
+#define pal__d_fail(words, code, ...) (pal__d_say(words, __VA_ARGS__), (code))
 #endif
 
 #endif

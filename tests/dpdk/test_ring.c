@@ -2,6 +2,7 @@
  * buffer comes back. */
 #include "ring_talk.h"
 
+#include "../../backends/dpdk/apply.h"
 #include "../../backends/netstack/wire.h"
 #include <pal/lease.h>
 
@@ -158,6 +159,44 @@ Test(dpdk_ring, a_stack_that_ends_in_the_middle_leaves_nothing)
         turn(); /* the server never reads */
     }
     end();
+}
+
+Test(dpdk_ring, what_the_settings_say_reaches_the_stack)
+{
+    static const char text[] = "device net_ring0 ; address 10.0.0.1/24 ; address fd00::1/64 ; gateway 10.0.0.2 ; "
+                               "route fd01::/16 fd00::2 ; neighbour 10.0.0.9 02:00:00:00:00:09 ; device net_ring1 ; "
+                               "address 10.0.0.2/24 ; address 192.168.7.7/24 ; mbufs 2000 ; descriptors 256";
+    struct netstack_config config = {.allocator = &memory.allocator, .seed = 1, .now_ns = 5 * SECOND};
+    struct sock *client, *server;
+
+    begin_dpdk(text);
+    begin_ports(RING);
+    counting_init(&memory);
+    now_ns = config.now_ns;
+    for (int side = 0; side < SIDES; side++) {
+        cr_assert_eq(pal__n_stack_create(&config, &stacks[side]), 0);
+        cr_assert_eq(pal__d_apply(&settings, (uint32_t)side, stacks[side], pal__d_port_nic(ports[side], 0), &words),
+                     IFINDEX, "%s", words.data);
+    }
+    allocations = memory.allocations;
+    establish("192.168.7.7", &client, &server); /* by the gateway only */
+    exchange(client, server, 1000);
+    end();
+}
+
+Test(dpdk_ring, what_a_stack_refuses_is_named)
+{
+    struct netstack_config config = {.allocator = &memory.allocator, .seed = 1, .routes_max = 2};
+
+    begin_dpdk("device net_ring0 ; address 10.0.0.1/24 ; gateway 10.0.0.2 ; route 10.1.0.0/16 10.0.0.3 ; "
+               "route 10.2.0.0/16 10.0.0.4 ; device net_ring1 ; mbufs 2000 ; descriptors 256");
+    begin_ports(RING);
+    counting_init(&memory);
+    cr_assert_eq(pal__n_stack_create(&config, &stacks[0]), 0);
+    cr_assert_eq(pal__d_apply(&settings, 0, stacks[0], pal__d_port_nic(ports[0], 0), &words), PAL_ENOBUFS);
+    cr_assert(strstr(words.data, "\"10.0.0.") != NULL, "%s", words.data);
+    pal__n_stack_destroy(stacks[0], false);
+    end_ports();
 }
 
 /* ---- the nic by itself ---- */

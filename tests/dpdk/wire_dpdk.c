@@ -137,7 +137,7 @@ static void deliver(struct wire *wire, const struct frame *sent, int count)
 static int send_burst(struct wire *wire, struct frame **frames, int count)
 {
     struct frame known[BURST];
-    bool counted[BURST];
+    bool counted[BURST] = {false};
     int taken;
 
     for (int i = 0; i < count; i++) {
