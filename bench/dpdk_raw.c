@@ -1,7 +1,7 @@
 /* bench/dpdk_raw.c: what the stack's nic costs above DPDK's own bursts: frames around a pair of rings, in one thread.
  *
- * A round takes 32 buffers, sends them, receives them at the other port and gives them back: once with rte_ calls alone,
- * once through struct nic. The rounds alternate; printed is the median of the runs, in nanoseconds a frame. */
+ * A round takes 32 buffers, sends them, receives them at the other port and gives them back: once with rte_ calls
+ * alone, once through struct nic. The rounds alternate; printed is the median of the runs, in nanoseconds a frame. */
 #include "../backends/dpdk/ethdev.h"
 #include "../backends/dpdk/port.h"
 #include <rte_eth_ring.h>

@@ -175,8 +175,8 @@ static int set_up_queue(const struct dpdk_device *device, struct dpdk_port *port
     return result == 0 ? 0 : fail_at(words, device, "a queue cannot be set up (descriptors, mbufs)", -result);
 }
 
-/* A tap device has its MAC in common with the kernel's interface, which is the station at the other end of this wire and
- * must be told from us: ours differs in a bit. It is given whatever the kernel sends. Rings have none: one of our own
+/* A tap device has its MAC in common with the kernel's interface, which is the station at the other end of this wire
+ * and must be told from us: ours differs in a bit. It is given whatever the kernel sends. Rings have none: one of our own
  * making (the local bit is set), another for each port of a process. */
 static void choose_mac(const struct dpdk_device *device, struct dpdk_port *port)
 {

@@ -1,5 +1,5 @@
-/* tests/dpdk/host_dpdk.c: the host's wire to the kernel: a port of DPDK. It is polled; what has a descriptor may sleep on
- * it, with --sleep yes. */
+/* tests/dpdk/host_dpdk.c: the host's wire to the kernel: a port of DPDK. It is polled; what has a descriptor may sleep
+ * on it, with --sleep yes. */
 #include "../netstack/host.h"
 
 #include "../../backends/dpdk/port.h"

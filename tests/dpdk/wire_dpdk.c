@@ -62,8 +62,8 @@ static void wire_free(struct nic *nic, struct frame *frame)
     frame_free(frame);
 }
 
-/* Puts what the script has injected on the wire: how many; keeps what is known of them. A frame larger than any buffer goes
- * by the wire, alone: *by. */
+/* Puts what the script has injected on the wire: how many; keeps what is known of them. A frame larger than any buffer
+ * does not take that way, and comes alone: *by. */
 static int inject(struct wire *wire, struct frame *known, int max, struct frame **by)
 {
     int count = 0;

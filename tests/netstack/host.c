@@ -5,7 +5,8 @@
  *                      [--keepalive S] [--pcap FILE] [--server | --connect IP PORT --send N [--echo] [--reset] [--wait]
  * |                      --group IP PORT | --push|--pull IP PORT BYTES | --stall IP PORT COUNT]
  *                      [--rto-min-us N] [--peer-ack-delay-us N]
- * (or dpdk-host --dpdk SETTINGS). Says "ready" when it can be talked to; a server runs until SIGTERM. At its end it says what it has counted. */
+ * (or dpdk-host --dpdk SETTINGS [--sleep yes]). Says "ready" when it can be talked to; a server runs until SIGTERM. At
+ * its end it says what it has counted. */
 #include "host.h"
 
 #include "../../backends/netstack/nic_pcap.h"

@@ -1,4 +1,5 @@
-/* tests/netstack/host.h: a program with a stack of its own on a wire to the kernel: servers and clients for interop tests.
+/* tests/netstack/host.h: a program with a stack of its own on a wire to the kernel: servers and clients for interop
+ * tests.
  *
  *   host.c       the command line, the loop
  *   host_talk.c  conversations over TCP

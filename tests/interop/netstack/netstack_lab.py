@@ -1,8 +1,8 @@
 """Where the interop tests of the user-space stack take place: a network namespace, a wire, the host on it.
 
-Linux's stack is at one end of the wire, netstack-host (tests/netstack/host.c) at the other. The wire is a tap device that
-the host opens itself, or a port of DPDK (dpdk-host): its own tap device, or an end of a pair of virtual interfaces, by
-AF_PACKET or AF_XDP. enter() makes the namespace, which ends with its last process.
+Linux's stack is at one end of the wire, netstack-host (tests/netstack/host.c) at the other. The wire is a tap device
+that the host opens itself, or a port of DPDK (dpdk-host): its own tap device, or an end of a pair of virtual
+interfaces, by AF_PACKET or AF_XDP. enter() makes the namespace, which ends with its last process.
 """
 
 import contextlib

@@ -3,8 +3,9 @@
 
 usage: test_netstack_interop.py HOST [--wire NAME] [--only TEXT]
 
-HOST is netstack-host (tests/netstack/host.c), for the wire "tap", or dpdk-host for one of the others of netstack_lab.py. Everything happens in a network namespace of its own, which ends with
-this process; that takes root, or user namespaces. Nothing is judged by the clock: deadlines only end what hangs.
+HOST is netstack-host (tests/netstack/host.c), for the wire "tap", or dpdk-host for one of the others of
+netstack_lab.py. Everything happens in a network namespace of its own, which ends with this process; that takes root, or
+user namespaces. Nothing is judged by the clock: deadlines only end what hangs.
 """
 
 import os
