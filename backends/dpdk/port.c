@@ -105,8 +105,9 @@ static void choose_flags(struct dpdk_port *port, struct rte_eth_conf *conf)
         conf->txmode.offloads |= tx_checksums;
         port->flags |= NIC_TX_CHECKSUM;
     }
-    /* All that a queue sends is of its own pool, has one owner and is in one piece. */
-    conf->txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    /* All that a card's queue sends is of its own pool, has one owner and is in one piece. */
+    if (port->kind == DPDK_PCI)
+        conf->txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     port->spreads = port->queue_count > 1 && (info->flow_type_rss_offloads & spread_by) != 0;
     if (port->spreads) {
         conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -176,8 +177,8 @@ static int set_up_queue(const struct dpdk_device *device, struct dpdk_port *port
 }
 
 /* A tap device has its MAC in common with the kernel's interface, which is the station at the other end of this wire
- * and must be told from us: ours differs in a bit. It is given whatever the kernel sends. Rings have none: one of our own
- * making (the local bit is set), another for each port of a process. */
+ * and must be told from us: ours differs in a bit, and the kernel's frames come whatever MAC they are for. Rings have
+ * none: one of our own making (the local bit is set), another for each port of a process. */
 static void choose_mac(const struct dpdk_device *device, struct dpdk_port *port)
 {
     static const uint8_t none[MAC_SIZE];
