@@ -3,6 +3,7 @@
 #define PAL_PAL_H
 
 #include "address.h"
+#include "card.h"
 #include "context.h"
 #include "error.h"
 #include "file.h"
