@@ -14,7 +14,7 @@ extern "C" {
 /* Keys of pal_ctl, each with its value. In a get the value is written. */
 enum {
     PAL_CTL_CARD_TEXT = 0x200, /* get, struct pal_card_text: all settings in full, and what is known of the ports */
-    PAL_CTL_CARD_COUNTERS, /* get, struct pal_card_counters: of the calling thread's stack and queues. May ask the card */
+    PAL_CTL_CARD_COUNTERS, /* get, struct pal_card_counters: of this thread's stack and queues. May ask the card */
     PAL_CTL_CARD_NAMES,    /* get, struct pal_card_names: what the stack's counters are called, in their order */
     PAL_CTL_CARD_CAPTURE, /* set, uint32_t: 1 begins to write the capture that the settings name, 0 stops. PAL_EINVAL:
                                 * they name none */

@@ -197,6 +197,18 @@ static bool visit(pal_poll *poll, struct sock *sock, uint32_t limit)
     return sock->interest && ready_of(sock) & (sock->interest | (uint32_t)(PAL_ERR | PAL_HUP));
 }
 
+/* Those for which there was no room have their turn first, the next time: a socket of several handles may have taken
+ * that of others (rule 18). */
+static void put_back(struct sock_waiter *waiter, struct sock *const *found, int first, int count)
+{
+    for (int i = count; i-- > first;) {
+        if (!base_link_is_linked(&found[i]->ready_link))
+            continue;
+        base_list_remove(&found[i]->ready_link);
+        base_list_push_front(&waiter->ready, &found[i]->ready_link);
+    }
+}
+
 /* A batch is each socket once, in turn; those that stay ready go to the list's end and may be met again by a later
  * batch, which then writes nothing new. */
 bool pal__b_collect(pal_poll *poll, uint32_t limit)
@@ -209,6 +221,7 @@ bool pal__b_collect(pal_poll *poll, uint32_t limit)
         int most = room < BATCH ? (int)room : BATCH, count = pal__n_waiter_ready(waiter, found, most), next = 0;
         for (; next < count && poll->count < limit; next++)
             more |= visit(poll, found[next], limit);
+        put_back(waiter, found, next, count);
         if (count < most)
             return more || next < count;
         if (poll->count == before)

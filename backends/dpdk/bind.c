@@ -3,6 +3,7 @@
  *
  * A stack belongs to one thread (share-nothing): its sockets answer PAL_EOTHERTHREAD to every other. */
 #include "../bypass/lane.h"
+#include "../bypass/ring.h"
 #include "../bypass/sock.h"
 #include "../common/machine.h"
 #include "../common/refusal.h"
@@ -115,6 +116,8 @@ static bool is_here(pal_sock sock)
 
 static int elsewhere(void)
 {
+    if (pal__d_card_is_parents())
+        return pal__d_card_forked();
     return pal__refuse(PAL_EOTHERTHREAD, "this socket lives on the stack of another thread, which alone may use it");
 }
 
@@ -205,7 +208,15 @@ int pal_sock_connect(pal_sock sock, const struct pal_addr *addr)
 
 int pal_sock_accept(pal_sock sock, pal_sock *out, struct pal_addr *addr)
 {
-    OF_EITHER_WORLD(sock, pal__k_sock_accept(sock, out, addr), pal__b_accept(sock, out, addr));
+    if (!in_stack(sock))
+        return pal__k_sock_accept(sock, out, addr);
+    if (UNLIKELY(!is_here(sock)))
+        return elsewhere();
+    int result;
+    do
+        result = pal__b_accept(sock, out, addr);
+    while (UNLIKELY(result == PAL_EAGAIN && pal__d_try_again()));
+    return result;
 }
 
 int pal_sock_shutdown(pal_sock sock, int how)
@@ -213,8 +224,19 @@ int pal_sock_shutdown(pal_sock sock, int how)
     OF_EITHER_WORLD(sock, pal__k_sock_shutdown(sock, how), pal__b_shutdown(sock, how));
 }
 
+/* In a child of fork the handle ends, and nothing else does (rule 17). */
+static int close_inherited(pal_sock sock)
+{
+    struct slot *slot = slot_of(sock);
+    slot_abandon(slot);
+    pal__b_ring_leave(slot);
+    return 0;
+}
+
 int pal_sock_close(pal_sock sock)
 {
+    if (UNLIKELY(in_stack(sock) && pal__d_card_is_parents() && slot_of(sock)))
+        return close_inherited(sock);
     OF_EITHER_WORLD(sock, pal__k_sock_close(sock), pal__b_close(sock));
 }
 
@@ -225,6 +247,8 @@ int pal_sock_set(pal_sock sock, uint32_t option, const void *value, size_t size)
 
 int pal_sock_get(pal_sock sock, uint32_t option, void *value, size_t *size)
 {
+    if (option == PAL_SO_PATH && in_stack(sock) && is_here(sock) && pal__d_home_here())
+        return pal__d_card_path(pal__d_home_here(), sock, value, size);
     OF_EITHER_WORLD(sock, pal__k_sock_get(sock, option, value, size), pal__b_get(sock, option, value, size));
 }
 
@@ -233,12 +257,14 @@ int pal_sock_name(pal_sock sock, int which, struct pal_addr *out)
     OF_EITHER_WORLD(sock, pal__k_sock_name(sock, which, out), pal__b_name(sock, which, out));
 }
 
-/* Waits in the place of the stack, which does not, and tries again: false to return the result. */
+/* Waits in the place of the stack, which does not, if it may: true to try again, false to return the result. */
 static bool waits(pal_sock sock, uint16_t interest, int32_t *result, uint32_t flags)
 {
     struct pal_wait item = {.sock = sock, .interest = interest};
-    if (*result != PAL_EAGAIN || !(flags & PAL_MSG_WAIT))
+    if (*result != PAL_EAGAIN)
         return false;
+    if (!(flags & PAL_MSG_WAIT))
+        return pal__d_try_again();
     int ready = pal__d_sock_wait(&item, 1, UINT64_MAX);
     if (ready < 0)
         *result = ready;
@@ -318,7 +344,7 @@ int pal_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns)
 
 int pal_signal_watch(pal_poll *poll, int signal_number, uint64_t data)
 {
-    return pal__d_signal_watch(poll, signal_number, data);
+    return pal__k_signal_watch(poll, signal_number, data);
 }
 
 int pal_signal_ctl(int what, void *argument, size_t size)

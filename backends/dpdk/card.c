@@ -8,57 +8,39 @@
 #include "../posix/deadline.h"
 #include "../posix/kernel.h"
 #include "apply.h"
-#include "wait.h"
 
-#include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOMES_MAX = 256 };
-enum stage { STAGE_NONE, STAGE_RUNS, STAGE_LOOPBACK, STAGE_FAILED, STAGE_STOPPED };
+/* How long a stack that is to end goes on for the sake of what was sent, and how often it looks meanwhile. */
+#define SETTLE_NS UINT64_C(1000000000)
+#define SETTLE_LOOK_NS 50000
 
-static struct {
-    _Atomic uint32_t lock; /* of the start, and of taking a queue */
-    enum stage stage;
-    int error; /* of the start */
-    char *args;
-    struct dpdk_settings settings;
-    struct dpdk_port *ports[DPDK_DEVICES_MAX];
-    void *starter; /* the thread that started EAL */
-    FILE *capture;
-    struct pcap_sink sink;
-    bool captures;
-    uint32_t home_count;
-    struct home homes[HOMES_MAX];
-    char words[DPDK_WORDS_MAX]; /* the reason of the latest failure */
-} card;
+struct dpdk_card pal__d_card;
 
-static _Thread_local struct home *own;
+static _Thread_local struct home *own __attribute__((tls_model("initial-exec")));
+
+bool pal__d_card_is_parents(void)
+{
+    return pal__d_card.present && !atomic_load_explicit(pal__d_card.present, memory_order_relaxed);
+}
+
+int pal__d_card_forked(void)
+{
+    return pal__refuse(PAL_EFORKED, "the card stays with the process that began to use it: a child of fork has the "
+                                    "kernel's sockets, and may close what it has inherited");
+}
 
 struct home *pal__d_home_here(void)
 {
-    return own;
+    return own && own->stack && !pal__d_card_is_parents() ? own : NULL;
 }
 
-const struct dpdk_settings *pal__d_card_settings(void)
-{
-    return &card.settings;
-}
-
-uint32_t pal__d_card_ports(void)
-{
-    return card.stage == STAGE_RUNS ? card.settings.device_count : 0;
-}
-
-struct dpdk_port *pal__d_card_port(uint32_t device)
-{
-    return card.ports[device];
-}
-
-static struct base_text words_begin(void)
+struct base_text pal__d_card_reason(void)
 {
     struct base_text words;
-    base_text_init(&words, card.words, sizeof card.words);
+    base_text_init(&words, pal__d_card.reasons[pal__d_card.reason++ % CARD_REASONS], DPDK_WORDS_MAX);
     return words;
 }
 
@@ -78,98 +60,161 @@ static void release(void *context, void *memory, size_t size)
 
 static const struct pal_allocator allocator = {allocate, release, NULL};
 
-/* ---- the start ---- */
+/* ---- settings ---- */
+
+int pal__d_card_check_args(const char *args)
+{
+    static struct dpdk_settings settings;
+    struct base_text words = pal__d_card_reason();
+    int error = args && *args ? pal__d_settings_read(&settings, args, &words) : 0;
+    return error ? pal__refuse(error, words.data) : 0;
+}
 
 int pal__d_card_set_args(const char *args)
 {
-    struct base_text words = words_begin();
-    static struct dpdk_settings settings;
-    int error = args && *args ? pal__d_settings_read(&settings, args, &words) : 0;
-    if (error)
-        return pal__refuse(error, card.words);
-    free(card.args);
-    card.args = args && *args ? strdup(args) : NULL;
+    char *copy = args && *args ? strdup(args) : NULL;
+    if (args && *args && !copy)
+        return PAL_ENOMEM;
+    free(pal__d_card.args);
+    pal__d_card.args = copy;
+    if (pal__d_card.stage == STAGE_FAILED) /* and it may be tried with these */
+        pal__d_card.stage = STAGE_NONE;
     return 0;
 }
 
+/* ---- the start ---- */
+
 static void write_capture(void *context, const void *bytes, size_t size)
 {
-    (void)context;
-    (void)!fwrite(bytes, 1, size, card.capture);
+    (void)!fwrite(bytes, 1, size, context);
 }
 
-static int open_capture(struct base_text *words)
+/* The capture of a queue: the file that was named, and for queues behind the first that name with ".1" and so on. */
+static int open_capture(uint32_t queue, struct base_text *words)
 {
-    if (!*card.settings.pcap)
+    const char *path = pal__d_card.settings.pcap;
+    char name[DPDK_WORD_MAX + 16];
+    if (!*path || pal__d_card.files[queue])
         return 0;
-    card.capture = fopen(card.settings.pcap, "wbe");
-    if (!card.capture)
-        return pal__d_fail(words, PAL_EACCES, "pcap \"%s\": cannot be written: name another file", card.settings.pcap);
-    card.sink = (struct pcap_sink){.write = write_capture};
-    card.captures = true;
+    if (queue)
+        snprintf(name, sizeof name, "%s.%u", path, (unsigned)queue);
+    else
+        snprintf(name, sizeof name, "%s", path);
+    FILE *file = fopen(name, "wbe");
+    if (!file)
+        return pal__d_fail(words, PAL_EACCES, "pcap \"%s\": cannot be written: name another file", name);
+    pal__d_card.files[queue] = file;
+    pal__d_card.sinks[queue] = (struct pcap_sink){.write = write_capture, .context = file};
     return 0;
 }
 
 static int open_ports(struct base_text *words)
 {
-    for (uint32_t i = 0; i < card.settings.device_count; i++) {
-        int error = pal__d_port_open(&card.settings, i, &card.ports[i], words);
+    for (uint32_t i = 0; i < pal__d_card.settings.device_count; i++) {
+        int error = pal__d_port_open(&pal__d_card.settings, i, &pal__d_card.ports[i], words);
         if (!error)
             continue;
-        while (i-- > 0) {
-            pal__d_port_stop(card.ports[i]);
-            pal__d_port_close(card.ports[i]);
-        }
+        for (uint32_t k = 0; k < i; k++)
+            pal__d_port_stop(pal__d_card.ports[k]);
+        for (uint32_t k = 0; k < i; k++)
+            pal__d_port_close(pal__d_card.ports[k]);
         return error;
     }
     return 0;
 }
 
+/* DPDK starts once a process: an attempt after one whose devices were refused goes on with what runs. */
 static int start(struct base_text *words)
 {
     struct dpdk_plan plan;
     char notes_room[DPDK_WORDS_MAX];
     struct base_text notes;
     base_text_init(&notes, notes_room, sizeof notes_room);
-    int error = pal__d_preflight(&card.settings, "", &plan, &notes, words);
-    error = error ? error : pal__d_eal_start(&card.settings, &plan, words);
-    error = error ? error : open_capture(words);
-    return error ? error : open_ports(words);
+    int error = pal__d_preflight(&pal__d_card.settings, "", &plan, &notes, words);
+    if (!error && !pal__d_eal_is_running()) {
+        error = pal__d_eal_start(&pal__d_card.settings, &plan, words);
+        pal__d_card.starter = thread_mark();
+    }
+    error = error ? error : open_ports(words);
+    if (error || !(error = open_capture(0, words)))
+        return error;
+    for (uint32_t i = 0; i < pal__d_card.settings.device_count; i++)
+        pal__d_port_stop(pal__d_card.ports[i]);
+    for (uint32_t i = 0; i < pal__d_card.settings.device_count; i++)
+        pal__d_port_close(pal__d_card.ports[i]);
+    return error;
+}
+
+/* A thread has ended; also one that was not started by the seam. */
+static void thread_ends(void *value)
+{
+    struct home *home = value;
+    own = NULL;
+    if (!home->stack || pal__d_card_is_parents())
+        return;
+    pal__d_home_settle(home);
+    lock_acquire(&pal__d_card.lock);
+    bool entered = home->entered;
+    if (home->stack)
+        pal__d_home_end(home);
+    lock_release(&pal__d_card.lock);
+    if (entered && pal__d_eal_is_running())
+        pal__d_eal_leave();
 }
 
 /* Without a word about devices there is the loopback interface, and no DPDK. */
-static void begin(void)
+static int first_start(struct base_text *words)
 {
-    struct base_text words = words_begin();
-    int error = pal__d_settings_find(&card.settings, card.args, &words);
-    if (error == PAL_ENODEV) {
-        card.stage = STAGE_LOOPBACK;
-        card.settings.kernel_ratio = 64;
-        card.settings.idle = DPDK_IDLE_BLOCK;
-        return;
+    int error = pal__d_settings_find(&pal__d_card.settings, pal__d_card.args, words);
+    bool none = error == PAL_ENODEV;
+    if (error && !none)
+        return error;
+    if (!pal__d_card.has_key && pthread_key_create(&pal__d_card.key, thread_ends))
+        return pal__d_fail(words, PAL_EAGAIN, "the C library has no key left for what threads keep");
+    pal__d_card.has_key = true;
+    if (none) {
+        pal__d_card.settings = (struct dpdk_settings){.kernel_ratio = 1, .idle = DPDK_IDLE_BLOCK};
+        pal__d_card.stage = STAGE_LOOPBACK;
+        return 0;
     }
-    card.starter = thread_mark();
-    error = error ? error : start(&words);
-    card.stage = error ? STAGE_FAILED : STAGE_RUNS;
-    card.error = error;
+    if (!pal__d_card.present && !(pal__d_card.present = pal__alloc_wiped(sizeof *pal__d_card.present)))
+        return pal__d_fail(words, PAL_ENOMEM, "there is no memory for the card");
+    atomic_store(pal__d_card.present, 1);
+    if ((error = start(words)))
+        return error;
+    atomic_store(&pal__d_card.captures, true);
+    pal__d_card.stage = STAGE_RUNS;
+    return 0;
 }
 
-static void lock(void)
+/* Under the lock. */
+static int begin(void)
 {
-    uint32_t expected = 0;
-    while (!atomic_compare_exchange_weak(&card.lock, &expected, 1)) {
-        pal__k_park((const uint32_t *)(const void *)&card.lock, 1, monotonic_ns() + 1000000);
-        expected = 0;
+    if (pal__d_card_is_parents())
+        return pal__d_card_forked();
+    if (pal__d_card.stage == STAGE_NONE) {
+        struct base_text words;
+        base_text_init(&words, pal__d_card.failure, sizeof pal__d_card.failure);
+        pal__d_card.error = first_start(&words);
+        if (pal__d_card.error)
+            pal__d_card.stage = STAGE_FAILED;
     }
+    if (pal__d_card.stage == STAGE_FAILED)
+        return pal__refuse(pal__d_card.error, pal__d_card.failure);
+    if (pal__d_card.stage == STAGE_STOPPED)
+        return pal__refuse(PAL_ENETDOWN, "the card was stopped (PAL_CTL_CARD_STOP), and starts once a process");
+    return 0;
 }
 
-static void unlock(void)
+int pal__d_card_begin(void)
 {
-    atomic_store(&card.lock, 0);
-    pal__k_unpark((const uint32_t *)(const void *)&card.lock, 1);
+    lock_acquire(&pal__d_card.lock);
+    int error = begin();
+    lock_release(&pal__d_card.lock);
+    return error;
 }
 
-/* ---- a thread's part ---- */
+/* ---- a thread's part: its beginning ---- */
 
 static void refuse(int code, const char *reason)
 {
@@ -179,32 +224,70 @@ static void refuse(int code, const char *reason)
 static struct nic *with_capture(struct home *home, uint32_t device, struct nic *nic)
 {
     char name[DPDK_WORD_MAX];
-    pal__d_device_name(&card.settings.devices[device], name);
+    pal__d_device_name(&pal__d_card.settings.devices[device], name);
+    home->captures_on = atomic_load(&pal__d_card.captures);
     struct pcap_config config = {.allocator = &allocator,
-                                 .sink = &card.sink,
+                                 .sink = &pal__d_card.sinks[home->queue],
                                  .name = name,
                                  .offset_ns = pal__k_clock(PAL_CLOCK_REAL) - monotonic_ns(),
-                                 .is_off = !card.captures};
-    if (!card.capture || pal__n_pcap_create(&config, nic, &home->captures[device]))
+                                 .is_off = !home->captures_on};
+    if (!pal__d_card.files[home->queue] || pal__n_pcap_create(&config, nic, &home->captures[device]))
         return nic;
     return pal__n_pcap_nic(home->captures[device]);
 }
 
 static int add_ports(struct home *home, struct base_text *words)
 {
-    if (home->queue == DPDK_QUEUES_MAX)
-        return 0;
-    for (uint32_t i = 0; i < pal__d_card_ports(); i++) {
-        struct nic *nic = with_capture(home, i, pal__d_port_nic(card.ports[i], home->queue));
-        int ifindex = pal__d_apply(&card.settings, i, home->stack, nic, words);
-        if (ifindex < 0)
-            return ifindex;
+    int error = open_capture(home->queue, words);
+    for (uint32_t i = 0; !error && i < pal__d_card_ports(); i++) {
+        struct nic *nic = with_capture(home, i, pal__d_port_nic(pal__d_card.ports[i], home->queue));
+        int ifindex = pal__d_apply(&pal__d_card.settings, i, home->stack, nic, words);
+        error = ifindex < 0 ? ifindex : 0;
     }
-    return 0;
+    return error;
+}
+
+/* The lowest queue pair that no thread has. */
+static uint32_t free_queue(void)
+{
+    uint32_t queues = pal__d_card.stage == STAGE_RUNS ? pal__d_card.settings.queues : 0;
+    for (uint32_t queue = 0; queue < queues; queue++) {
+        bool taken = false;
+        for (uint32_t i = 0; i < HOMES_MAX; i++)
+            taken |= pal__d_card.homes[i].stack && pal__d_card.homes[i].queue == queue;
+        if (!taken)
+            return queue;
+    }
+    return DPDK_QUEUES_MAX;
+}
+
+/* The CPU that the settings have for this queue's thread. */
+static int pin(uint32_t queue, struct base_text *words)
+{
+    cpu_set_t set;
+    if (queue >= pal__d_card.settings.core_count)
+        return 0;
+    uint32_t cpu = pal__d_card.settings.cores[queue];
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return !sched_setaffinity(0, sizeof set, &set)
+               ? 0
+               : pal__d_fail(words, PAL_EPERM, "cores: this thread may not run on CPU %u", (unsigned)cpu);
+}
+
+static int enter(struct home *home, struct base_text *words)
+{
+    int error = pin(home->queue, words);
+    if (error || pal__d_card.starter == thread_mark())
+        return error;
+    error = pal__d_eal_enter(words);
+    home->entered = !error;
+    return error;
 }
 
 static int begin_home(struct home *home, struct base_text *words)
 {
+    uint32_t mbufs = pal__d_card.settings.mbufs;
     struct netstack_config config = {
         .allocator = &allocator,
         .now_ns = monotonic_ns(),
@@ -214,188 +297,97 @@ static int begin_home(struct home *home, struct base_text *words)
         .udp_max = 4096,
         .segments_max = 262144,
         .chunks_max = 65536,
-        .held_frames_max = card.settings.mbufs ? card.settings.mbufs / 2 : 4096,
+        .held_frames_max = mbufs ? mbufs / 2 : 4096,
     };
-    uint32_t queues = card.stage == STAGE_RUNS ? card.settings.queues : 0, taken = 0;
-    for (uint32_t i = 0; i < card.home_count; i++)
-        taken += card.homes[i].queue < queues;
-    home->queue = taken < queues ? taken : (uint32_t)DPDK_QUEUES_MAX;
+    *home = (struct home){.queue = free_queue(), .quiet_ns = config.now_ns};
     pal__k_random(&config.seed, sizeof config.seed);
     int error = pal__n_stack_create(&config, &home->stack);
     if (error)
         return pal__d_fail(words, error, "there is no memory for the stack of this thread");
     home->stack->reason = refuse;
-    if (card.stage == STAGE_RUNS && card.starter != thread_mark())
-        error = pal__d_eal_enter(words);
+    if (home->queue == DPDK_QUEUES_MAX)
+        return 0;
+    error = enter(home, words);
     return error ? error : add_ports(home, words);
 }
 
-static void end_home(struct home *home)
-{
-    if (home->stack)
-        pal__n_stack_destroy(home->stack, true);
-    for (uint32_t i = 0; i < DPDK_DEVICES_MAX; i++)
-        if (home->captures[i])
-            pal__n_pcap_destroy(home->captures[i]);
-    *home = (struct home){.queue = DPDK_QUEUES_MAX};
-}
-
+/* Under the lock. */
 static struct home *take_home(int *error)
 {
-    struct base_text words;
-    if (card.stage == STAGE_NONE)
-        begin();
-    *error = card.stage == STAGE_FAILED ? card.error : card.stage == STAGE_STOPPED ? PAL_ENETDOWN : 0;
-    if (*error) {
-        pal__refuse(*error, card.stage == STAGE_FAILED ? card.words : "the card was stopped (PAL_CTL_CARD_STOP)");
+    if ((*error = begin()))
+        return NULL;
+    struct home *home = pal__d_card.homes;
+    while (home < pal__d_card.homes + HOMES_MAX && home->stack)
+        home++;
+    if (home == pal__d_card.homes + HOMES_MAX) {
+        *error = pal__refuse(PAL_ENOBUFS, "256 threads have a stack: let one end before another begins");
         return NULL;
     }
-    if (card.home_count == HOMES_MAX) {
-        *error = pal__refuse(PAL_ENOBUFS, "256 threads have a stack already");
-        return NULL;
-    }
-    struct home *home = &card.homes[card.home_count];
-    words = words_begin();
-    if ((*error = begin_home(home, &words))) {
-        end_home(home);
-        pal__refuse(*error, card.words);
-        return NULL;
-    }
-    atomic_store(&home->owner, thread_mark());
-    card.home_count++;
-    return home;
+    struct base_text words = pal__d_card_reason();
+    *error = begin_home(home, &words);
+    if (!*error && pthread_setspecific(pal__d_card.key, home))
+        *error = pal__d_fail(&words, PAL_ENOMEM, "there is no memory for what this thread keeps");
+    if (!*error)
+        return home;
+    bool entered = home->entered;
+    pal__d_home_end(home);
+    if (entered)
+        pal__d_eal_leave();
+    pal__refuse(*error, words.data);
+    return NULL;
 }
 
 struct home *pal__d_home(int *error)
 {
+    struct home *home = pal__d_home_here();
     *error = 0;
-    if (LIKELY(own))
-        return own;
-    lock();
-    own = take_home(error);
-    unlock();
-    return own;
+    if (LIKELY(home))
+        return home;
+    lock_acquire(&pal__d_card.lock);
+    home = take_home(error);
+    lock_release(&pal__d_card.lock);
+    if (home)
+        own = home;
+    return home;
 }
 
-/* ---- seeing inside, and the end ---- */
+/* ---- its end ---- */
 
-int pal__d_card_text(struct pal_card_text *out)
+/* Something that a closed socket has sent is not known to be at its peer. */
+static bool is_under_way(const struct netstack *stack)
 {
-    static char room[DPDK_SETTINGS_TEXT];
-    struct base_text text;
-    base_text_init(&text, room, sizeof room);
-    pal__d_settings_print(&card.settings, &text);
-    for (uint32_t i = 0; i < pal__d_card_ports(); i++)
-        pal__d_port_describe(card.ports[i], &text);
-    size_t size = strlen(room) + 1;
-    if (out->text && out->size) {
-        size_t cut = size < out->size ? size : out->size;
-        memcpy(out->text, room, cut);
-        out->text[cut - 1] = '\0';
-    }
-    out->size = (uint32_t)size;
-    return 0;
-}
-
-static void count_ports(struct pal_card_counters *out, uint32_t queue)
-{
-    for (uint32_t i = 0; i < pal__d_card_ports(); i++) {
-        struct dpdk_port_counts counts;
-        pal__d_port_counts(card.ports[i], &counts);
-        out->port_received += counts.received;
-        out->port_received_bytes += counts.received_bytes;
-        out->port_sent += counts.sent;
-        out->port_sent_bytes += counts.sent_bytes;
-        out->port_missed += counts.missed;
-        out->port_no_buffer += counts.no_buffer;
-        out->port_errors += counts.rx_errors + counts.tx_errors;
-        if (queue == DPDK_QUEUES_MAX)
-            continue;
-        const struct dpdk_queue_counts *own_counts = pal__d_port_queue_counts(card.ports[i], queue);
-        out->queue_received += own_counts->received;
-        out->queue_sent += own_counts->sent;
-        out->queue_full += own_counts->tx_full;
-        out->buffers_used += pal__d_port_used(card.ports[i], queue);
-    }
-}
-
-int pal__d_card_counters(struct pal_card_counters *out)
-{
-    uint64_t *room = out->stack;
-    uint32_t wanted = out->stack_count;
-    struct netstack_usage usage;
-    if (!own)
-        return pal__refuse(PAL_EINVAL, "this thread has no stack: it has opened no IP socket and no poll");
-    *out = (struct pal_card_counters){.stack = room, .stack_count = COUNTERS};
-    count_ports(out, own->queue);
-    pal__n_stack_usage(own->stack, &usage);
-    out->turns = own->turns;
-    out->kernel_looks = own->kernel_looks;
-    out->sleeps = own->sleeps;
-    out->sockets = usage.tcp + usage.udp;
-    out->connections = usage.tcp - usage.listeners;
-    out->half_open = usage.embryos;
-    out->time_waits = usage.timewaits;
-    const uint64_t *counters = pal__n_stack_counters(own->stack);
-    for (uint32_t i = 0; room && i < wanted && i < COUNTERS; i++)
-        room[i] = counters[i];
-    return 0;
-}
-
-int pal__d_card_capture(uint32_t on)
-{
-    if (on > 1)
-        return pal__refuse(PAL_EINVAL, "a capture is on, 1, or off, 0");
-    if (!card.capture)
-        return pal__refuse(PAL_EINVAL, "the settings name no file for a capture (pcap)");
-    card.captures = on;
-    for (uint32_t i = 0; own && i < DPDK_DEVICES_MAX; i++)
-        if (own->captures[i])
-            pal__n_pcap_switch(own->captures[i], on);
-    if (!on)
-        fflush(card.capture);
-    return 0;
-}
-
-int pal__d_card_link(struct pal_card_link *out)
-{
-    if (out->device >= pal__d_card_ports())
-        return pal__refuse(PAL_ENODEV, "the settings name no such device");
-    struct dpdk_link link = pal__d_port_link(card.ports[out->device]);
-    out->is_up = link.is_up;
-    out->speed_mbps = link.speed_mbps;
-    out->queues = pal__d_port_queues(card.ports[out->device]);
-    return 0;
-}
-
-/* Is a handle of the stack's open, or a poll? */
-static bool in_use(void)
-{
-    for (uint32_t number = 1, top = pal__slots_top(); number < top; number++)
-        if (in_stack(slot_handle(&pal__slots[number])))
+    const struct tcb *tcb;
+    for (uint32_t next = 0; (tcb = pal__n_pool_next(&stack->tcb_pool, &next)) != NULL;)
+        if (tcb->sock.flags & SOCK_ORPHAN && tcb->state != TCP_FIN_WAIT_2)
             return true;
     return false;
 }
 
-int pal__d_card_stop(struct pal_card_stop *out)
+void pal__d_home_settle(struct home *home)
 {
-    out->missing = 0;
-    if (in_use() || pal__d_polls_open())
-        return pal__refuse(PAL_EBUSY, "a poll or a socket of the stack is open: close it first");
-    for (uint32_t i = 0; i < card.home_count; i++)
-        end_home(&card.homes[i]);
-    uint32_t ports = pal__d_card_ports();
-    for (uint32_t i = 0; i < ports; i++)
-        pal__d_port_stop(card.ports[i]);
-    for (uint32_t i = 0; i < ports; i++)
-        out->missing += pal__d_port_close(card.ports[i]);
-    if (card.stage == STAGE_RUNS)
-        pal__d_eal_stop();
-    if (card.capture)
-        fclose(card.capture);
-    card.capture = NULL;
-    card.home_count = 0;
-    own = NULL;
-    card.stage = STAGE_STOPPED;
-    return 0;
+    const struct timespec moment = {.tv_nsec = SETTLE_LOOK_NS};
+    uint64_t now_ns = monotonic_ns(), until_ns = now_ns + SETTLE_NS;
+    pal__n_stack_flush(home->stack, now_ns);
+    while (is_under_way(home->stack) && now_ns < until_ns) {
+        if (!pal__n_stack_poll(home->stack, now_ns))
+            nanosleep(&moment, NULL);
+        now_ns = monotonic_ns();
+    }
+    pal__n_stack_flush(home->stack, now_ns);
+}
+
+void pal__d_home_end(struct home *home)
+{
+    if (home->stack) {
+        pal__b_abandon(home->stack);
+        pal__n_stack_destroy(home->stack, true);
+    }
+    for (uint32_t i = 0; i < DPDK_DEVICES_MAX; i++)
+        if (home->captures[i])
+            pal__n_pcap_destroy(home->captures[i]);
+    for (uint32_t i = 0; home->queue < DPDK_QUEUES_MAX && i < pal__d_card_ports(); i++) {
+        struct nic *nic = pal__d_port_nic(pal__d_card.ports[i], home->queue);
+        nic->ops->filter(nic, NULL, 0);
+    }
+    *home = (struct home){.queue = DPDK_QUEUES_MAX};
 }

@@ -9,12 +9,13 @@
 
 enum { UP = 1, LOOPBACK = 2, MULTICAST = 4 };
 
-static struct pal_interface describe(const struct iface *iface)
+/* Whether there is a link is asked here and now: the stack sends all the same, and lets TCP be patient. */
+static struct pal_interface describe(const struct home *home, const struct iface *iface)
 {
     struct pal_interface out = {.ifindex = iface->index, .mtu = iface->mtu};
-    bool is_loopback = iface->index == IFINDEX_LOOPBACK;
-    out.flags = iface->caps.flags & NIC_LINK_DOWN ? 0 : UP;
-    out.flags |= is_loopback ? LOOPBACK : MULTICAST;
+    uint32_t device = pal__d_card_device(home, iface->index);
+    out.flags = device == DPDK_DEVICES_MAX || pal__d_card_has_link(device) ? UP : 0;
+    out.flags |= iface->index == IFINDEX_LOOPBACK ? LOOPBACK : MULTICAST;
     size_t size = strlen(iface->name);
     memcpy(out.name, iface->name, size < sizeof out.name ? size : sizeof out.name - 1);
     return out;
@@ -56,19 +57,19 @@ static int name_of(const struct netstack *stack, const char *key, void *out, siz
     const struct iface *iface = find(stack, NULL, index);
     if (!iface)
         return no_name();
-    struct pal_interface described = describe(iface);
-    size_t length = strlen(described.name);
+    size_t length = strlen(iface->name);
     if (size <= length)
         return no_room();
-    memcpy(out, described.name, length + 1);
+    memcpy(out, iface->name, length + 1);
     return (int)length;
 }
 
-static int list(const struct netstack *stack, void *out, size_t size)
+static int list(const struct home *home, void *out, size_t size)
 {
+    const struct netstack *stack = home->stack;
     struct pal_interface described;
     for (uint32_t i = 0; i < stack->iface_count && (i + 1) * sizeof described <= size; i++) {
-        described = describe(stack->ifaces[i]);
+        described = describe(home, stack->ifaces[i]);
         memcpy((char *)out + i * sizeof described, &described, sizeof described);
     }
     return (int)(stack->iface_count * sizeof described);
@@ -92,6 +93,6 @@ int pal__d_names(int kind, const char *key, void *out, size_t size)
     case PAL_NAMES_INTERFACE_NAME:
         return name_of(home->stack, key, out, size);
     default:
-        return list(home->stack, out, size);
+        return list(home, out, size);
     }
 }

@@ -11,8 +11,12 @@ int pal__d_setup(const struct pal_setup *setup)
     struct pal_setup kernels = setup ? *setup : (struct pal_setup){0};
     const char *args = kernels.args;
     kernels.args = NULL;
-    int error = pal__d_card_set_args(args);
-    return error ? error : pal__k_setup(&kernels);
+    int error = pal__d_card_check_args(args);
+    if (error)
+        return error;
+    int result = pal__k_setup(&kernels); /* PAL_EPERM: something was not to be had, all the rest is set up */
+    error = !result || result == PAL_EPERM ? pal__d_card_set_args(args) : 0;
+    return error ? error : result;
 }
 
 const struct pal_backend *pal__d_backend_info(void)
@@ -59,17 +63,17 @@ static size_t size_of(int key)
     }
 }
 
-static int carry_out(int key, void *value)
+static int carry_out(struct home *home, int key, void *value)
 {
     switch (key) {
     case PAL_CTL_CARD_TEXT:
         return pal__d_card_text(value);
     case PAL_CTL_CARD_COUNTERS:
-        return pal__d_card_counters(value);
+        return pal__d_card_counters(home, value);
     case PAL_CTL_CARD_NAMES:
         return get_names(value);
     case PAL_CTL_CARD_CAPTURE:
-        return pal__d_card_capture(*(const uint32_t *)value);
+        return pal__d_card_capture(home, *(const uint32_t *)value);
     case PAL_CTL_CARD_LINK:
         return pal__d_card_link(value);
     default:
@@ -87,7 +91,6 @@ int pal__d_ctl(pal_poll *poll, int key, void *value, size_t size)
         return pal__refuse(PAL_ENOTSUP, "a card knows PAL_CTL_IDLE and PAL_CTL_CARD_* (pal/card.h)");
     if (!value || size != expected || poll)
         return pal__refuse(PAL_EINVAL, "keys of a card take no poll, and the value that pal/card.h names");
-    if (key != PAL_CTL_CARD_STOP && !pal__d_home(&error))
-        return error;
-    return carry_out(key, value);
+    struct home *home = key == PAL_CTL_CARD_STOP ? NULL : pal__d_home(&error);
+    return home || key == PAL_CTL_CARD_STOP ? carry_out(home, key, value) : error;
 }

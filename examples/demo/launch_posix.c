@@ -1,5 +1,5 @@
-/* examples/demo/launch_posix.c: the only part of the demonstration that knows an operating system: it runs exchange and
- * trader as two processes on the loopback interface and prints one line of key=value pairs about them.
+/* examples/demo/launch_posix.c: runs exchange and trader as two processes and prints one line of key=value pairs about
+ * them. With launch_net.h, the network between them, it is all of the demonstration that knows an operating system.
  *
  * It has a deadline of its own, after which it ends its two children and nothing else. Results lie in memory that the
  * three processes share; the exchange's address comes through a pipe. Exit status: 0, or 1 with the reason on standard
@@ -7,13 +7,10 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
 #include "demo.h"
+#include "launch_net.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <pal/address.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,9 +25,6 @@
 enum { GRACE_MS = 2000 };                            /* that the children get after their own limit */
 enum { STILL_RUNNING = 1 };                          /* a result's code before its process has written one */
 enum { TICK_TIMEOUT_MS = 1000, PATIENCE_MS = 3000 }; /* the latter with a connection that breaks */
-
-static const char group_any_source[] = "239.255.80.65";
-static const char group_one_source[] = "232.255.80.65"; /* of the block for source-specific multicast, RFC 4607 */
 
 struct shared {
     struct exchange_result exchange;
@@ -135,48 +128,6 @@ static int take_arguments(struct launch *launch, int argc, char **argv)
     return 0;
 }
 
-/* ---- addresses ---- */
-
-/* A UDP port that nobody uses at this moment; 0 on failure. */
-static uint16_t free_udp_port(void)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(addr);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, size) < 0 ||
-        getsockname(fd, (struct sockaddr *)&addr, &size) < 0) {
-        complain("find a free UDP port");
-        addr.sin_port = 0;
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return ntohs(addr.sin_port);
-}
-
-static int choose_addresses(struct launch *launch)
-{
-    uint16_t port = free_udp_port();
-    uint32_t ifindex = if_nametoindex("lo");
-    if (ifindex == 0) {
-        ifindex = if_nametoindex("lo0"); /* its name on BSD and macOS */
-    }
-    if (port == 0 || ifindex == 0) {
-        return port == 0 ? -1 : complain("find the loopback interface (lo, lo0)");
-    }
-    struct demo_feed *sent = &launch->exchange.feed, *heard = &launch->trader.feed;
-    bool one_source = heard->source.family != PAL_AF_UNSPEC;
-    pal_addr_set_loopback(&launch->exchange.listen, PAL_AF_INET, 0);
-    pal_addr_set_loopback(&sent->source, PAL_AF_INET, 0);
-    pal_addr_from_host(&sent->group, one_source ? group_one_source : group_any_source, port);
-    heard->group = sent->group;
-    sent->ifindex = heard->ifindex = ifindex;
-    if (one_source) {
-        heard->source = sent->source;
-    }
-    return 0;
-}
-
 /* ---- processes ---- */
 
 static void tell_address(void *context, const struct pal_addr *listening)
@@ -209,7 +160,7 @@ static int start_exchange(struct launch *launch)
         return complain("start the exchange");
     }
     if (launch->exchange_pid == 0) {
-        _exit(exchange_run(&launch->exchange) == 0 ? 0 : 1);
+        _exit(net_enter(true, launch->exchange.idle) == 0 && exchange_run(&launch->exchange) == 0 ? 0 : 1);
     }
     close(launch->ready_pipe[1]);
     launch->ready_pipe[1] = -1;
@@ -229,7 +180,7 @@ static int start_trader(struct launch *launch)
         return complain("start the trader");
     }
     if (launch->trader_pid == 0) {
-        _exit(trader_run(&launch->trader) == 0 ? 0 : 1);
+        _exit(net_enter(false, launch->trader.idle) == 0 && trader_run(&launch->trader) == 0 ? 0 : 1);
     }
     return 0;
 }
@@ -317,7 +268,7 @@ int main(int argc, char **argv)
     }
     launch.exchange.tick_timeout_ns = TICK_TIMEOUT_MS * UINT64_C(1000000);
     launch.exchange.patience_ns = launch.trader.patience_ns = PATIENCE_MS * UINT64_C(1000000);
-    if (choose_addresses(&launch) < 0) {
+    if (net_choose(&launch.exchange, &launch.trader) < 0) {
         return 1;
     }
     bool good = run(&launch) == 0;

@@ -277,17 +277,20 @@ static void run(pal_poll *poll)
 
 /* ---- start and end ---- */
 
-/* The seam's memory comes from one block, so that it shows when and how much is taken. */
+/* The seam's memory comes from one block, so that it shows when and how much is taken. What is too large for that, the
+ * pools of a stack that is in this process, comes from the C library. */
 static void *counting_alloc(void *context, size_t size, size_t alignment)
 {
     static _Alignas(ARENA_ALIGNMENT) uint8_t block[ARENA_SIZE];
     static size_t used;
     (void)context;
-    size_t start = (used + alignment - 1) / alignment * alignment;
-    if (alignment > ARENA_ALIGNMENT || start > ARENA_SIZE || size > ARENA_SIZE - start)
-        return NULL;
-    used = start + size;
     allocation_count++;
+    size_t start = (used + alignment - 1) / alignment * alignment;
+    if (alignment > ARENA_ALIGNMENT || start > ARENA_SIZE || size > ARENA_SIZE - start) {
+        uint8_t *memory = malloc(size + alignment);
+        return memory ? memory + (alignment - (uintptr_t)memory % alignment) : NULL;
+    }
+    used = start + size;
     return block + start;
 }
 
@@ -373,8 +376,8 @@ int main(int argc, char **argv)
     must(pal_signal_watch(server.poll, PAL_SIGINT, 0), "watch", "SIGINT");
     for (int i = 0; i < BACKLOG_MAX; i++)
         give_back(&backlogs[i]);
-    allocation_count = 0;
     open_socket(&addr);
+    allocation_count = 0;
     must(pal_watch(server.poll, server.sock, PAL_IN, server.udp ? DATAGRAMS : LISTENER), "watch", "the socket");
     prepare_datagrams();
     run(server.poll);

@@ -369,7 +369,7 @@ static void interruption_begin(struct interruption *it)
     if (!has_caps(PAL_CAP_BLOCKING))
         test_skip("blocking", "not of this backend");
     rig_open(&it->rig, 2);
-    pair_open(PAIR_TCP4, &it->blocked.sock, &it->other);
+    pair_open(shared_kind(PAIR_TCP4), &it->blocked.sock, &it->other);
     atomic_init(&it->blocked.result, 0);
     atomic_init(&it->blocked.done, false);
     rig_watch_signal(&it->rig, PAL_SIGUSR1);

@@ -128,6 +128,10 @@ bool is_native(pal_sock sock);
 int native_family(int family);
 enum pair_kind native_kind(enum pair_kind kind);
 
+/* The kind to take where another thread uses a socket: the one that is given where threads share sockets of it
+ * (PAL_CAP_SHARED_SOCKS), else native_kind. */
+enum pair_kind shared_kind(enum pair_kind kind);
+
 /* An end of a connected pair that is a user-space stack's, of whichever kind; skips the test where there is no such
  * stack. To be called first. */
 void stack_pair_open(enum pair_kind kind, pal_sock *a, pal_sock *b);

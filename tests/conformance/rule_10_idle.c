@@ -119,7 +119,7 @@ Test(rule_10_idle, every_strategy_hears_what_arrives)
 
         memset(&feeder, 0, sizeof(feeder));
         open_idle(&rig, strategies[i], 1000);
-        pair_open(PAIR_TCP4, &sock, &feeder.sock);
+        pair_open(shared_kind(PAIR_TCP4), &sock, &feeder.sock);
         rig_watch(&rig, sock, PAL_IN, 1);
         eat(&rig, &feeder, sock, PAL_EV_READY);
         rig_unwatch(&rig, sock);

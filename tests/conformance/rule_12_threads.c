@@ -185,10 +185,12 @@ static void echo_once(void *arg)
 
     use->result = 0;
     while (done < sizeof(bytes) && use->result >= 0) {
-        if (pal_sock_wait(&item, 1, pal_clock(PAL_CLOCK_MONOTONIC) + 5000 * MILLISECOND_NS) != 1)
-            use->result = PAL_ETIMEDOUT;
-        else
+        int ready = pal_sock_wait(&item, 1, pal_clock(PAL_CLOCK_MONOTONIC) + 5000 * MILLISECOND_NS);
+
+        if (ready == 1)
             use->result = pal_sock_recv(use->sock, bytes + done, sizeof(bytes) - done, 0);
+        else
+            use->result = ready < 0 ? ready : PAL_ETIMEDOUT;
         done += use->result > 0 ? (size_t)use->result : 0;
     }
     if (use->result >= 0)
@@ -216,6 +218,67 @@ Test(rule_12_threads, a_socket_accepted_here_is_echoed_there)
     }
 }
 
+/* Every call that takes a socket: 0, or what the first of them says that does not refuse as it has to. */
+static void use_all_calls(void *arg)
+{
+    struct use *use = (struct use *)arg;
+    pal_sock sock = use->sock, other;
+    struct pal_addr addr;
+    struct pal_msg msg;
+    struct pal_op op;
+    char byte = 0;
+    int32_t number = 0;
+    size_t size = sizeof(number);
+    pal_poll *poll = NULL;
+
+    memset(&msg, 0, sizeof(msg));
+    op = op_recv(sock, 1, &byte, 1);
+    if (pal_poll_open(&poll, NULL) != 0 || pal_addr_set_loopback(&addr, PAL_AF_INET, 1) != 0) {
+        use->result = PAL_EPROTO;
+        return;
+    }
+    const int results[] = {pal_sock_recv(sock, &byte, 1, 0),
+                           pal_sock_recv(sock, &byte, 1, PAL_MSG_WAIT),
+                           pal_sock_send(sock, "x", 1, 0),
+                           pal_sock_recv_msgs(sock, &msg, 1, 0),
+                           pal_sock_send_msgs(sock, &msg, 1, 0),
+                           pal_sock_bind(sock, &addr),
+                           pal_sock_listen(sock, 1),
+                           pal_sock_connect(sock, &addr),
+                           pal_sock_accept(sock, &other, NULL),
+                           pal_sock_shutdown(sock, PAL_SHUT_WR),
+                           pal_sock_set(sock, PAL_SO_RCVBUF, &number, sizeof(number)),
+                           pal_sock_get(sock, PAL_SO_TYPE, &number, &size),
+                           pal_sock_name(sock, PAL_NAME_LOCAL, &addr),
+                           pal_sock_dup(sock, &other),
+                           pal_watch(poll, sock, PAL_IN, 1),
+                           pal_submit(poll, &op),
+                           pal_sock_close(sock)};
+    use->result = 0;
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+        if (results[i] != PAL_EOTHERTHREAD)
+            use->result = results[i] != 0 ? results[i] : 1 + (int)i;
+    if (pal_reason()[0] == '\0' || pal_poll_close(poll) != 0)
+        use->result = PAL_EPROTO;
+}
+
+/* A socket of its own beside the other thread's. */
+static void wait_for_two(void *arg)
+{
+    struct use *use = (struct use *)arg;
+    struct pal_wait items[2];
+
+    memset(items, 0, sizeof(items));
+    items[1].sock = use->sock;
+    items[0].interest = items[1].interest = PAL_IN;
+    use->result = pal_sock_open(NULL, PAL_AF_INET, PAL_SOCK_DGRAM, 0, &items[0].sock);
+    if (use->result != 0)
+        return;
+    use->result = pal_sock_wait(items, 2, pal_clock(PAL_CLOCK_MONOTONIC) + 5000 * MILLISECOND_NS);
+    if (pal_sock_close(items[0].sock) != 0)
+        use->result = PAL_EPROTO;
+}
+
 Test(rule_12_threads, without_shared_sockets_another_thread_is_refused)
 {
     struct use use = {NULL, {0}, NULL, NULL, 0};
@@ -227,6 +290,11 @@ Test(rule_12_threads, without_shared_sockets_another_thread_is_refused)
     send_all(client, "ping", 4);
     in_thread(echo_once, &use);
     assert_error(use.result, PAL_EOTHERTHREAD);
+    in_thread(use_all_calls, &use);
+    assert_error(use.result, 0);
+    in_thread(wait_for_two, &use);
+    assert_error(use.result, PAL_EOTHERTHREAD);
+    send_all(use.sock, "pong", 4);
     pair_close(client, use.sock);
 }
 

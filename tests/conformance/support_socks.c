@@ -208,6 +208,11 @@ enum pair_kind native_kind(enum pair_kind kind)
     return kind == PAIR_UDP4 ? PAIR_UNIX_DGRAM : PAIR_UNIX_STREAM;
 }
 
+enum pair_kind shared_kind(enum pair_kind kind)
+{
+    return has_caps(PAL_CAP_SHARED_SOCKS) ? kind : native_kind(kind);
+}
+
 void stack_pair_open(enum pair_kind kind, pal_sock *a, pal_sock *b)
 {
     if (native_kind(kind) == kind)

@@ -279,7 +279,7 @@ Test(dpdk_start, hugepages_are_used_and_given_back)
     bool enough;
 
     if (!set_hugepages(total + 80))
-        test_skip("hugepages", "their number cannot be set");
+        test_skip("set-hugepages", "their number cannot be set");
     enough = hugepages("free") >= 80;
     if (enough)
         use_hugepages(used);

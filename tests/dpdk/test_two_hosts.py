@@ -98,7 +98,7 @@ class Hugepages:
             with open(HUGEPAGES, "w", encoding="ascii") as file:
                 file.write(str(self.before + self.count))
         except OSError as reason:
-            raise Skip(f"[hugepages] {reason}") from None
+            raise Skip(f"[set-hugepages] {reason}") from None
 
     def __exit__(self, *_):
         with open(HUGEPAGES, "w", encoding="ascii") as file:

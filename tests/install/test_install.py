@@ -185,20 +185,45 @@ def shared_form_builds_and_runs_by_pkg_config():
             runs_on(name, program)
 
 
+def shares(name):
+    """Whether a backend needs libraries that are there as shared ones only."""
+    return any("-Bdynamic" in word for word in pkg_config("--variable=needs", "palio-" + name))
+
+
 @tap.case
 def static_form_builds_and_runs_by_pkg_config():
     for cc in toolchains():
         for name in given.backends:
             flags = pkg_config("--static", "--cflags", "--libs", "palio-" + name)
-            runs_on(name, build("app.c", [*cc, "-static"], *flags))
-            program = build("upper.c", cc, "-Wl,-Bstatic", *flags, "-Wl,-Bdynamic")
-            must(not [needed for needed in dynamic(program, "NEEDED") if "pal" in needed], "it is shared")
-            runs_on(name, program)
+            if not shares(name):
+                runs_on(name, build("app.c", [*cc, "-static"], *flags))
+            for source in ("app.c", "upper.c"):
+                program = build(source, cc, "-Wl,-Bstatic", *flags, "-Wl,-Bdynamic")
+                must(not [needed for needed in dynamic(program, "NEEDED") if "pal" in needed], "it is shared")
+                runs_on(name, program)
+
+
+@tap.case
+def static_program_with_a_shared_library_is_an_error():
+    names = [name for name in given.backends if shares(name)]
+    if not names:
+        raise tap.Skip("this build has no backend that needs a library")
+    for name in names:
+        flags = pkg_config("--static", "--cflags", "--libs", "palio-" + name)
+        status, output, errors = run(["gcc", "-static", outside("app.c"), "-o", os.path.join(scratch, "x"), *flags])
+        must(status != 0 and "static link of dynamic object" in output + errors, f"exit {status}: {output}{errors}")
+
+
+@tap.case
+def programs_are_compiled_without_the_words_of_a_backends_library():
+    for name in given.backends:
+        flags = pkg_config("--cflags", "palio-" + name)
+        must(len(flags) == 1 and flags[0].startswith("-I"), f"palio-{name} has {flags}")
 
 
 def files_of(name, *variables):
-    """The flags that compile, and the files that variables of palio-NAME.pc name."""
-    files = [pkg_config("--variable=" + variable, "palio-" + name) for variable in variables]
+    """The flags that compile, the files that variables of palio-NAME.pc name, and what they need."""
+    files = [pkg_config("--variable=" + variable, "palio-" + name) for variable in (*variables, "needs")]
     must(all(files), f"palio-{name} has not all of {variables}")
     return pkg_config("--cflags", "palio-" + name) + sum(files, [])
 
@@ -207,7 +232,7 @@ def files_of(name, *variables):
 def prelinked_object_builds_and_runs_by_its_variable():
     for cc in toolchains():
         for name in given.backends:
-            runs_on(name, build("app.c", cc, *files_of(name, "library", "object"), "-pthread"))
+            runs_on(name, build("app.c", cc, *files_of(name, "library", "object")))
 
 
 @tap.case
@@ -216,7 +241,7 @@ def merged_object_builds_and_runs_by_its_variable():
         raise tap.Skip("this build has no link-time objects: its compiler is not gcc")
     for name in given.backends:
         files = files_of(name, "lto_library", "lto_object")
-        runs_on(name, build("app.c", [*given.lto, "-O2", "-flto"], *files, "-pthread"))
+        runs_on(name, build("app.c", [*given.lto, "-O2", "-flto"], *files))
 
 
 def collides(cc, *libraries):
@@ -233,7 +258,8 @@ def two_backends_in_one_static_link_are_an_error():
     for cc in toolchains():
         for one, other in itertools.combinations(given.backends, 2):
             flags = [pkg_config("--static", "--libs", "palio-" + name) for name in (one, other)]
-            collides([*cc, "-static"], *flags[0], *flags[1])
+            how, end = (["-Wl,-Bstatic"], ["-Wl,-Bdynamic"]) if shares(one) or shares(other) else (["-static"], [])
+            collides([*cc, *how], *flags[0], *flags[1], *end)
             marks = [flag for flag in [*flags[0], *flags[1]] if "-u,pal__static_" in flag]
             collides(cc, *marks, f"{libdir}/palio/{one}/libpal.a", f"{libdir}/palio/{other}/libpal.a")
             collides(cc, *pkg_config("--variable=object", "palio-" + one),
