@@ -221,3 +221,36 @@ Test(rule_18_fairness, duplicates_of_a_ready_socket_are_all_reported)
         rig_close(&rig);
     }
 }
+
+/* And what they take of the array is not always taken from the same others. */
+Test(rule_18_fairness, a_socket_beside_one_of_two_handles_is_reported)
+{
+    static const enum pair_kind kinds[] = {PAIR_TCP4, PAIR_UDP4, PAIR_UNIX_STREAM};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct rig rig;
+        pal_sock a, b, twin, other, far_end;
+        bool seen = false;
+
+        rig_open(&rig, 2);
+        pair_open(kinds[i], &a, &b);
+        pair_open(kinds[i], &other, &far_end);
+        assert_error(pal_sock_dup(a, &twin), 0);
+        rig_watch(&rig, a, PAL_OUT, 1);
+        rig_watch(&rig, twin, PAL_OUT, 2);
+        rig_watch(&rig, other, PAL_OUT, 3);
+        for (int turn = 0; turn < 64 && !seen; turn++) {
+            (void)rig_turn(&rig, MILLISECOND_NS);
+            for (int j = 0; j < rig.count; j++)
+                seen |= rig.events[j].data == 3;
+        }
+        cr_assert(seen, "kind %d", (int)i);
+        rig_unwatch(&rig, a);
+        rig_unwatch(&rig, twin);
+        rig_unwatch(&rig, other);
+        assert_error(pal_sock_close(twin), 0);
+        pair_close(a, b);
+        pair_close(other, far_end);
+        rig_close(&rig);
+    }
+}
