@@ -3,7 +3,8 @@
  * The simulator is a backend like any other; this is its own door (docs/simulator.md, rule 19 of docs/seam.md). On
  * other backends every key here is PAL_ENOTSUP. The poll is NULL for all of them. Times are virtual, in nanoseconds of
  * PAL_CLOCK_MONOTONIC; probabilities are parts per million, as integers replay alike on every CPU. Hosts are numbers:
- * 0 is the host of the program itself, on which a thread is until it enters another. */
+ * 0 is the host of the program itself, on which a thread is until it enters another. A number that no host has is
+ * PAL_ENOENT. */
 #ifndef PAL_SIM_H
 #define PAL_SIM_H
 
@@ -96,7 +97,8 @@ struct pal_sim_state {
 };
 
 struct pal_sim_host {
-    const char *name;      /* letters, digits, '-', '.'; at most 63. pal_resolve knows it on every host */
+    const char *name;      /* letters, digits, '-', '.'; at most 63; as behind "host" in a text (docs/simulator.md).
+                            * "sim" is the program's own host, and taken. pal_resolve knows it on every host */
     const char *addresses; /* "10.0.0.1", or several with spaces between, each with /prefix if not /24 or /64. All hosts
                             * are on one link */
     uint32_t host;         /* written: its number */

@@ -103,7 +103,7 @@ static int update(pal_poll *poll, struct slot *slot, uint32_t want)
     return 0;
 }
 
-int pal__b_wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
+int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
 {
     if (is_stacks(slot))
         return update(poll, slot, want);
@@ -113,7 +113,7 @@ int pal__b_wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
     return error;
 }
 
-void pal__b_wait_trim(pal_poll *poll, struct slot *slot)
+void pal__wait_trim(pal_poll *poll, struct slot *slot)
 {
     if (is_stacks(slot)) {
         pal__b_ring_settle(sock_of(slot));
@@ -124,7 +124,7 @@ void pal__b_wait_trim(pal_poll *poll, struct slot *slot)
     count_armed(poll, slot, before);
 }
 
-void pal__b_wait_forget(pal_poll *poll, struct slot *slot)
+void pal__wait_forget(pal_poll *poll, struct slot *slot)
 {
     if (is_stacks(slot)) {
         pal__n_sock_watch(sock_of(slot), pal__b_ring_others(slot));
@@ -135,7 +135,7 @@ void pal__b_wait_forget(pal_poll *poll, struct slot *slot)
     count_armed(poll, slot, before);
 }
 
-void pal__b_slot_refresh(struct slot *slot)
+void pal__slot_refresh(struct slot *slot)
 {
     if (!is_stacks(slot)) {
         pal__k_slot_refresh(slot);

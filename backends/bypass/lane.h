@@ -1,6 +1,10 @@
 /* lane.h: the stack's lane of a poll that has the kernel's beside it (rule 14): hooks of common/machine.h that ask a
  * slot's domain whose it is, and what of the stack's sockets is ready.
  *
+ * lane.c defines pal__wait_update, _trim, _forget and pal__slot_refresh for every backend of two worlds; its bind.c has
+ * pal__wait_rouse and pal__slot_sendfile. One poll waits for a socket of the stack's, whichever of its handles are
+ * watched: update refuses another with PAL_EBUSY.
+ *
  * The poll itself is the kernel's (posix/wait_epoll.c); what it has besides is a struct lane, by the poll's number. A
  * slot of the stack has nothing in the kernel's set, and its .armed stays 0: what the stack watches for it is asked
  * of its handles each time (ring.h). Whoever calls has the stack, and the poll, to himself. */
@@ -47,13 +51,7 @@ bool pal__b_collect(pal_poll *poll, uint32_t limit);
  * the table. */
 uint32_t pal__b_kernel_waits(pal_poll *poll);
 
-/* The same hooks without the _b: pal__wait_update and so on are these in a backend of two worlds; the backend's bind.c
- * names them, and rouse, which is its own. One poll waits for a socket of the stack's, whichever of its handles are
- * watched: update refuses another with PAL_EBUSY. */
-int pal__b_wait_update(pal_poll *poll, struct slot *slot, uint32_t want);
-void pal__b_wait_trim(pal_poll *poll, struct slot *slot);
-void pal__b_wait_forget(pal_poll *poll, struct slot *slot);
-void pal__b_slot_refresh(struct slot *slot);
+/* What pal__slot_sendfile is, when the backend has done what it does before a call of the stack. */
 int32_t pal__b_slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size);
 
 /* poll(2), looking only: fills in .ready of items of both domains, and says how many are ready; PAL_EINVAL, PAL_ENOMEM

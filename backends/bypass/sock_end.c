@@ -12,29 +12,12 @@ int pal__b_shutdown(pal_sock sock, int how)
     return told(pal__n_sock_shutdown(sock_of(slot), how), before);
 }
 
-/* 0, and the handle's poll has let go of it; PAL_EBUSY while somebody waits. */
-static int retire(struct slot *slot)
-{
-    pal_poll *poll = slot_poll(slot);
-    if (!poll)
-        return 0;
-    if (UNLIKELY(poll_inherited(poll))) {
-        slot_abandon(slot);
-        return 0;
-    }
-    if (UNLIKELY(slot_busy(slot)))
-        return pal__refuse(PAL_EBUSY, "a watch or an op still uses this socket: unwatch, cancel, then close");
-    if (poll_owned(poll))
-        strike_out(poll, slot); /* the event of a ONCE watch may still be there */
-    return 0;
-}
-
 int pal__b_close(pal_sock sock)
 {
     struct slot *slot = slot_of(sock);
     if (UNLIKELY(!slot))
         return pal__refuse(PAL_EBADF, NULL);
-    int error = retire(slot);
+    int error = pal__machine_retire(slot);
     if (UNLIKELY(error))
         return error;
     struct sock *last = pal__b_ring_leave(slot);

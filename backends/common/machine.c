@@ -406,7 +406,23 @@ int pal__machine_forget_child(struct slot *slot, struct pal_op *op)
     return 0;
 }
 
-/* ---- crashed hosts ---- */
+/* ---- the end of a handle, and of those of crashed hosts ---- */
+
+int pal__machine_retire(struct slot *slot)
+{
+    pal_poll *poll = slot_poll(slot);
+    if (!poll)
+        return 0;
+    if (UNLIKELY(poll_inherited(poll))) {
+        slot_abandon(slot);
+        return 0;
+    }
+    if (UNLIKELY(slot_busy(slot)))
+        return pal__refuse(PAL_EBUSY, "a watch or an op still uses this socket: unwatch, cancel, then close");
+    if (poll_owned(poll))
+        strike_out(poll, slot); /* the event of a ONCE watch may still be there */
+    return 0;
+}
 
 void pal__machine_abandon(struct slot *slot)
 {

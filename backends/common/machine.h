@@ -53,6 +53,11 @@ void pal__machine_finish(pal_poll *poll, struct pal_op *op, int32_t result);
  * already. Its poll's set keeps what it has of it. */
 void pal__machine_abandon(struct slot *slot);
 
+/* What close and release of a handle ask first, from any thread: 0, and its poll has let go of it but for what the set
+ * has; PAL_EBUSY while somebody waits for it. In a child of fork, what waits for it on a poll of the parent's ends
+ * without a word. */
+int pal__machine_retire(struct slot *slot);
+
 /* ---- what a wait calls ---- */
 
 /* Before a wait, when something is due: re-arms starved sockets and writes events of finished ops until the

@@ -374,31 +374,11 @@ int pal_proc_close(pal_proc process)
     return pal__k_proc_close(process);
 }
 
-/* ---- what the machine asks of the backend: common/machine.h, common/poll_state.h ---- */
-
-int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
-{
-    return pal__b_wait_update(poll, slot, want);
-}
-
-void pal__wait_trim(pal_poll *poll, struct slot *slot)
-{
-    pal__b_wait_trim(poll, slot);
-}
-
-void pal__wait_forget(pal_poll *poll, struct slot *slot)
-{
-    pal__b_wait_forget(poll, slot);
-}
+/* ---- what the machine asks of the backend, and not of bypass/lane.c ---- */
 
 void pal__wait_rouse(pal_poll *poll)
 {
     pal__k_wait_rouse(poll);
-}
-
-void pal__slot_refresh(struct slot *slot)
-{
-    pal__b_slot_refresh(slot);
 }
 
 int32_t pal__slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size)

@@ -259,17 +259,11 @@ int pal__k_sock_shutdown(pal_sock sock, int how)
 int pal__k_retire(struct slot *slot)
 {
     pal_poll *poll = slot_poll(slot);
-    if (!poll)
-        return 0;
-    if (UNLIKELY(poll_inherited(poll))) {
-        slot_abandon(slot);
-        return 0;
-    }
-    if (UNLIKELY(slot_busy(slot)))
-        return pal__refuse(PAL_EBUSY, "a watch or an op still uses this socket: unwatch, cancel, then close");
-    if (poll_owned(poll))
-        strike_out(poll, slot); /* the event of a ONCE watch may still be there */
-    if (UNLIKELY(slot->armed && (slot_flags(slot) & SLOT_EXPORTED || pal__k_descriptions_outlive)))
+    int error = pal__machine_retire(slot);
+    if (UNLIKELY(error))
+        return error;
+    if (UNLIKELY(slot->armed && (slot_flags(slot) & SLOT_EXPORTED || pal__k_descriptions_outlive)) && poll &&
+        !poll_inherited(poll))
         pal__k_wait_forget(poll, slot); /* another descriptor keeps the description, and so its events, alive */
     return 0;
 }

@@ -30,8 +30,12 @@ static int get_state(struct pal_sim_state *out)
 
 static int add_host(struct pal_sim_host *spec)
 {
+    struct plan_host checked;
     struct host *host;
-    int error = pal__s_host_join(spec->name, spec->addresses, &host);
+    if (spec->name && pal__s_host_named(spec->name))
+        return pal__refuse(PAL_EEXIST, "another host has this name");
+    const char *wrong = pal__s_plan_host(spec->name, spec->addresses, &checked);
+    int error = wrong ? pal__refuse(PAL_EINVAL, wrong) : pal__s_host_join(&checked, &host);
     if (!error)
         spec->host = host->number;
     return error;
@@ -63,8 +67,6 @@ static int run(const struct pal_sim_run *spec)
         if (spec->until_ns <= pal__s_now())
             return PAL_ETIMEDOUT;
         int outcome = pal__s_wait(&waiting);
-        if (outcome == PAL_EDEADLK)
-            return pal__refuse(PAL_EDEADLK, "nothing can happen any more: who waits for what was printed");
         if (outcome)
             return outcome;
     }
@@ -81,11 +83,19 @@ static int get_result(struct pal_sim_result *out)
 }
 
 /* Both are hosts, or stand for all others. */
+static bool are_hosts(uint32_t a, uint32_t b)
+{
+    return (a == UINT32_MAX || pal__s_host(a)) && (b == UINT32_MAX || pal__s_host(b));
+}
+
 static int cut(const struct pal_sim_pair *pair, bool on)
 {
-    if ((pair->a != UINT32_MAX && !pal__s_host(pair->a)) || (pair->b != UINT32_MAX && !pal__s_host(pair->b)))
-        return no_host();
-    return pal__s_cut(pair->a, pair->b, on);
+    return are_hosts(pair->a, pair->b) ? pal__s_cut(pair->a, pair->b, on) : no_host();
+}
+
+static int set_link(const struct pal_sim_link *link)
+{
+    return are_hosts(link->from, link->to) ? pal__s_wire_set_link(pal__s_wire(), link) : no_host();
 }
 
 static int befall(int key, uint32_t number)
@@ -197,7 +207,7 @@ static int carry_out(int key, void *value)
     case PAL_CTL_SIM_FAULTS:
         return pal__s_set_faults(value);
     case PAL_CTL_SIM_LINK:
-        return pal__s_wire_set_link(pal__s_wire(), value);
+        return set_link(value);
     case PAL_CTL_SIM_CUT:
     case PAL_CTL_SIM_HEAL:
         return cut(value, key == PAL_CTL_SIM_CUT);

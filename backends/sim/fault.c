@@ -38,11 +38,6 @@ void pal__s_fault_set(const struct pal_sim_faults *fresh)
            faults.stall_ppm) != 0;
 }
 
-const struct pal_sim_faults *pal__s_faults(void)
-{
-    return &faults;
-}
-
 void pal__s_fault_counters(struct pal_sim_counters *out)
 {
     out->short_calls = counters.short_calls;

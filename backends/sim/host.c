@@ -8,10 +8,7 @@
 #include "chance.h"
 #include "strand.h"
 #include "trace.h"
-#include <pal/address.h>
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -68,39 +65,13 @@ struct host *pal__s_poll_host(const pal_poll *poll)
     return poll_hosts[poll->leases.number];
 }
 
-/* ---- addresses: "10.0.0.1/8 fd00::1" ---- */
-
-/* The next address of a text, which goes on behind it. 1; 0: no more; -1: what is there is none. */
-static int next_address(const char **text, struct pal_addr *addr, unsigned *prefix)
-{
-    char word[64];
-    *text += strspn(*text, " ");
-    size_t size = strcspn(*text, " ");
-    if (!size)
-        return 0;
-    if (size >= sizeof word)
-        return -1;
-    memcpy(word, *text, size);
-    word[size] = '\0';
-    *text += size;
-    char *slash = strchr(word, '/'), *end = NULL;
-    if (slash)
-        *slash = '\0';
-    if (pal_addr_from_host(addr, word, 0))
-        return -1;
-    bool is_v4 = addr->family == PAL_AF_INET;
-    unsigned long given = slash ? strtoul(slash + 1, &end, 10) : is_v4 ? 24 : 64;
-    if (given > (is_v4 ? 32u : 128u) || (slash && (end == slash + 1 || *end)))
-        return -1;
-    *prefix = (unsigned)given;
-    return 1;
-}
+/* ---- addresses ---- */
 
 bool pal__s_host_address(const struct host *host, int family, struct pal_addr *out)
 {
     const char *text = host->addresses;
-    unsigned prefix;
-    while (next_address(&text, out, &prefix) == 1)
+    uint32_t prefix;
+    while (pal__s_plan_address(&text, out, &prefix))
         if (out->family == family)
             return true;
     return false;
@@ -109,9 +80,9 @@ bool pal__s_host_address(const struct host *host, int family, struct pal_addr *o
 struct host *pal__s_host_at(const struct pal_addr *addr)
 {
     struct pal_addr own;
-    unsigned prefix;
+    uint32_t prefix;
     for (uint32_t i = 0; i < host_count; i++)
-        for (const char *text = hosts[i]->addresses; next_address(&text, &own, &prefix) == 1;)
+        for (const char *text = hosts[i]->addresses; pal__s_plan_address(&text, &own, &prefix);)
             if (own.family == addr->family && memcmp(own.bytes, addr->bytes, own.size) == 0)
                 return hosts[i];
     return NULL;
@@ -128,8 +99,8 @@ static int add_addresses(struct host *host)
     const char *text = host->addresses;
     struct pal_addr addr;
     struct ip any4 = ip_of_number(0), any6 = ip_none();
-    unsigned prefix;
-    while (next_address(&text, &addr, &prefix) == 1) {
+    uint32_t prefix;
+    while (pal__s_plan_address(&text, &addr, &prefix)) {
         struct ip ip = ip_of(&addr);
         int error = pal__n_addr_add(host->stack, LINK_WIRE, &ip, prefix);
         if (error)
@@ -139,19 +110,14 @@ static int add_addresses(struct host *host)
     return error ? error : pal__n_route_add(host->stack, LINK_WIRE, &any6, 0, &any6, 1000);
 }
 
-static int check_addresses(const char *addresses)
+static bool is_taken(const char *addresses)
 {
     struct pal_addr addr;
-    unsigned prefix;
-    int found, count = 0;
-    while ((found = next_address(&addresses, &addr, &prefix)) == 1) {
-        count++;
+    uint32_t prefix;
+    while (pal__s_plan_address(&addresses, &addr, &prefix))
         if (pal__s_host_at(&addr))
-            return pal__refuse(PAL_EEXIST, "another host has this address");
-    }
-    if (found < 0 || !count)
-        return pal__refuse(PAL_EINVAL, "addresses of a host are IPv4 or IPv6, with spaces between and /prefix behind");
-    return 0;
+            return true;
+    return false;
 }
 
 /* ---- stacks ---- */
@@ -206,30 +172,20 @@ static int begin_stack(struct host *host)
     return 0;
 }
 
-static bool is_name(const char *name)
+int pal__s_host_join(const struct plan_host *spec, struct host **out)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
-    size_t size = strlen(name);
-    return size && size < PLAN_NAME_SIZE && strspn(name, letters) == size;
-}
-
-int pal__s_host_join(const char *name, const char *addresses, struct host **out)
-{
-    if (!name || !is_name(name) || !addresses || strlen(addresses) >= PLAN_ADDRESSES_SIZE)
-        return pal__refuse(PAL_EINVAL, "a host has a name of letters, digits, '-' and '.', and addresses");
-    if (pal__s_host_named(name))
-        return pal__refuse(PAL_EEXIST, "another host has this name");
     if (host_count == HOSTS_MAX)
         return pal__refuse(PAL_ENOBUFS, "4096 hosts are there");
-    int error = check_addresses(addresses);
-    struct host *host = error ? NULL : pal__alloc(sizeof *host, _Alignof(struct host));
+    if (is_taken(spec->addresses))
+        return pal__refuse(PAL_EEXIST, "another host has this address");
+    struct host *host = pal__alloc(sizeof *host, _Alignof(struct host));
     if (!host)
-        return error ? error : PAL_ENOMEM;
+        return PAL_ENOMEM;
     *host = (struct host){.number = host_count, .result = PAL_ENOENT};
-    snprintf(host->name, sizeof host->name, "%s", name);
-    snprintf(host->addresses, sizeof host->addresses, "%s", addresses);
+    memcpy(host->name, spec->name, sizeof host->name);
+    memcpy(host->addresses, spec->addresses, sizeof host->addresses);
     base_list_init(&host->lookers);
-    error = pal__s_wire_attach(pal__s_wire(), host->number, host->name, &host->nic);
+    int error = pal__s_wire_attach(pal__s_wire(), host->number, host->name, &host->nic);
     if (!error && (error = begin_stack(host)))
         pal__s_wire_detach(pal__s_wire(), host->number);
     if (error) {

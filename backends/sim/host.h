@@ -40,8 +40,10 @@ void pal__s_hosts_end(void);
 const struct pal_allocator *pal__s_allocator(void);
 uint64_t pal__s_allocations(void);
 
-/* Whether pal_setup was given an allocator: before the first world. */
+/* Whether pal_setup was given an allocator: before a world has begun, for what that has is given back where it came
+ * from. */
 void pal__s_world_allocator(bool given);
+bool pal__s_world_has_begun(void);
 
 /* ---- fortune.c: actions of the plan, and faults that strike hosts by chance ---- */
 
@@ -56,7 +58,6 @@ void pal__s_fortune_counters(struct pal_sim_counters *out);
 void pal__s_fault_begin(void);
 int pal__s_fault_check(const struct pal_sim_faults *faults); /* 0, PAL_EINVAL */
 void pal__s_fault_set(const struct pal_sim_faults *faults);
-const struct pal_sim_faults *pal__s_faults(void);
 void pal__s_fault_counters(struct pal_sim_counters *out);
 
 /* Of a call that opens or accepts: 0, PAL_EMFILE, PAL_ENOBUFS. */
@@ -77,7 +78,9 @@ void pal__s_fault_stall(void);
 /* Closes all handles and polls of a host that crashes, whatever is still out on them (crash.c). */
 void pal__s_close_all(struct host *host);
 
-int pal__s_host_join(const char *name, const char *addresses, struct host **out);
+/* A host more, whose name nobody has. PAL_EEXIST: somebody has one of its addresses; PAL_ENOBUFS, PAL_ENOMEM. */
+int pal__s_host_join(const struct plan_host *spec, struct host **out);
+
 int pal__s_host_start(struct host *host, const struct pal_sim_start *start);
 int pal__s_host_crash(struct host *host);
 int pal__s_host_restart(struct host *host);

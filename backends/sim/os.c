@@ -19,6 +19,8 @@ int pal__s_setup(const struct pal_setup *setup)
     static struct plan plan;
     if (kernels.args && (wrong = pal__s_plan_read(kernels.args, &plan)))
         return pal__refuse(PAL_EINVAL, wrong);
+    if (kernels.allocator && pal__s_world_has_begun())
+        return pal__refuse(PAL_EBUSY, "a world has begun with the allocator before: call pal_setup first");
     const char *args = kernels.args;
     kernels.args = NULL;
     int error = pal__k_setup(&kernels);

@@ -1,13 +1,12 @@
 /* settings.c: the environment, and the words of pal_setup. See settings.h. */
 #include "settings.h"
 
-#include <pal/os.h>
+#include "plan.h"
+#include <palio/base/text.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TEXT_MAX = 1 << 20 };
 
 static char *args;
 
@@ -19,7 +18,7 @@ void pal__s_set_args(const char *text)
 
 static _Noreturn void cannot_read(const char *path)
 {
-    fprintf(stderr, "palio-sim: PALIO_SIM names %s, which cannot be read, or is above 1 MiB\n", path);
+    fprintf(stderr, "palio-sim: PALIO_SIM names %s, which cannot be read, or is above 2 MiB\n", path);
     pal_fatal("the simulated world of PALIO_SIM cannot begin");
 }
 
@@ -30,10 +29,10 @@ static const char *read_file(const char *path)
     if (!file)
         cannot_read(path);
     free(text);
-    text = malloc(TEXT_MAX + 1);
-    size_t size = text ? fread(text, 1, TEXT_MAX + 1, file) : 0;
+    text = malloc(PLAN_TEXT_MAX + 1);
+    size_t size = text ? fread(text, 1, PLAN_TEXT_MAX + 1, file) : 0;
     fclose(file);
-    if (!text || size > TEXT_MAX)
+    if (!text || size > PLAN_TEXT_MAX)
         cannot_read(path);
     text[size] = '\0';
     return text;
@@ -65,28 +64,44 @@ const char *pal__s_env_pcap(void)
     return getenv("PALIO_SIM_PCAP");
 }
 
-/* One argument: as it is, or in single quotes. */
-static size_t quote(const char *argument, char *out, size_t size)
+/* One argument: as it is, or in single quotes, outside of which those that it has itself are put. */
+static void quote(struct base_text *out, const char *argument)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,+@%";
-    bool is_plain = *argument && strspn(argument, plain) == strlen(argument);
-    int written = snprintf(out, size, is_plain ? "%s " : "'%s' ", argument);
-    return written < 0 ? 0 : (size_t)written < size ? (size_t)written : size - 1;
+    if (*argument && !argument[strspn(argument, plain)]) {
+        base_text_string(out, argument);
+        return;
+    }
+    base_text_char(out, '\'');
+    for (; *argument; argument++) {
+        if (*argument == '\'')
+            base_text_string(out, "'\\''");
+        else
+            base_text_char(out, *argument);
+    }
+    base_text_char(out, '\'');
+}
+
+void pal__s_quote_all(const char *line, size_t size, char *out, size_t room)
+{
+    struct base_text text;
+    base_text_init(&text, out, room);
+    for (const char *argument = line; argument < line + size; argument += strlen(argument) + 1) {
+        if (argument != line)
+            base_text_char(&text, ' ');
+        quote(&text, argument);
+    }
 }
 
 void pal__s_command(char *out, size_t size)
 {
     char line[4096];
-    size_t used = 0, read = 0;
-    *out = '\0';
+    size_t read = 0;
     FILE *file = fopen("/proc/self/cmdline", "re");
-    if (!file)
-        return;
-    read = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
+    if (file) {
+        read = fread(line, 1, sizeof line - 1, file);
+        fclose(file);
+    }
     line[read] = '\0';
-    for (const char *argument = line; argument < line + read && used + 1 < size; argument += strlen(argument) + 1)
-        used += quote(argument, out + used, size - used);
-    if (used && out[used - 1] == ' ')
-        out[used - 1] = '\0';
+    pal__s_quote_all(line, read, out, size);
 }

@@ -17,7 +17,10 @@ bool pal__s_env_seed(uint64_t *out);
 /* PALIO_SIM_PCAP, or NULL. */
 const char *pal__s_env_pcap(void);
 
-/* How this program was called, as a shell would take it. */
+/* How this program was called, as a shell would take it; what finds no room is cut off. */
 void pal__s_command(char *out, size_t size);
+
+/* The same of any arguments: size bytes of them, each with its NUL. */
+void pal__s_quote_all(const char *line, size_t size, char *out, size_t room);
 
 #endif

@@ -70,62 +70,51 @@ static int transmit_msgs(pal_sock sock, struct pal_msg *msgs, int count, uint32_
 
 /* ---- and waiting for what they try ---- */
 
+/* Waits in the place of the try, which does not, if it may: true to try again, false to return the result. */
+static bool waits(pal_sock sock, uint16_t interest, int32_t *result, uint32_t flags)
+{
+    if (*result != PAL_EAGAIN)
+        return false;
+    if (!(flags & PAL_MSG_WAIT)) {
+        pal__s_breathe();
+        return false;
+    }
+    *result = pal__s_await(sock, interest);
+    return *result == 0;
+}
+
 int32_t pal__s_sock_recv(pal_sock sock, void *buffer, size_t size, uint32_t flags)
 {
-    for (;;) {
-        int32_t result = receive(sock, buffer, size, flags & ~(uint32_t)PAL_MSG_WAIT);
-        if (result != PAL_EAGAIN)
-            return result;
-        if (!(flags & PAL_MSG_WAIT)) {
-            pal__s_breathe();
-            return result;
-        }
-        if ((result = pal__s_await(sock, PAL_IN)))
-            return result;
-    }
+    int32_t result;
+    do
+        result = receive(sock, buffer, size, flags & ~(uint32_t)PAL_MSG_WAIT);
+    while (waits(sock, PAL_IN, &result, flags));
+    return result;
 }
 
 int32_t pal__s_sock_send(pal_sock sock, const void *data, size_t size, uint32_t flags)
 {
-    for (;;) {
-        int32_t result = transmit(sock, data, size, flags & ~(uint32_t)PAL_MSG_WAIT);
-        if (result != PAL_EAGAIN)
-            return result;
-        if (!(flags & PAL_MSG_WAIT)) {
-            pal__s_breathe();
-            return result;
-        }
-        if ((result = pal__s_await(sock, PAL_OUT)))
-            return result;
-    }
+    int32_t result;
+    do
+        result = transmit(sock, data, size, flags & ~(uint32_t)PAL_MSG_WAIT);
+    while (waits(sock, PAL_OUT, &result, flags));
+    return result;
 }
 
 int pal__s_sock_recv_msgs(pal_sock sock, struct pal_msg *msgs, int count, uint32_t flags)
 {
-    for (;;) {
-        int result = receive_msgs(sock, msgs, count, flags & ~(uint32_t)PAL_MSG_WAIT);
-        if (result != PAL_EAGAIN)
-            return result;
-        if (!(flags & PAL_MSG_WAIT)) {
-            pal__s_breathe();
-            return result;
-        }
-        if ((result = pal__s_await(sock, PAL_IN)))
-            return result;
-    }
+    int32_t result;
+    do
+        result = receive_msgs(sock, msgs, count, flags & ~(uint32_t)PAL_MSG_WAIT);
+    while (waits(sock, PAL_IN, &result, flags));
+    return result;
 }
 
 int pal__s_sock_send_msgs(pal_sock sock, struct pal_msg *msgs, int count, uint32_t flags)
 {
-    for (;;) {
-        int result = transmit_msgs(sock, msgs, count, flags & ~(uint32_t)PAL_MSG_WAIT);
-        if (result != PAL_EAGAIN)
-            return result;
-        if (!(flags & PAL_MSG_WAIT)) {
-            pal__s_breathe();
-            return result;
-        }
-        if ((result = pal__s_await(sock, PAL_OUT)))
-            return result;
-    }
+    int32_t result;
+    do
+        result = transmit_msgs(sock, msgs, count, flags & ~(uint32_t)PAL_MSG_WAIT);
+    while (waits(sock, PAL_OUT, &result, flags));
+    return result;
 }

@@ -299,6 +299,8 @@ int pal__s_wait(const struct waiting *waiting)
     pal__s_enlist(self);
     hand_over(self, pal__s_choose_strand(self));
     arrive(self);
+    if (self->outcome == PAL_EDEADLK)
+        return pal__refuse(PAL_EDEADLK, "nothing can happen any more: who waits for what was printed");
     return self->outcome;
 }
 

@@ -78,7 +78,7 @@ bool pal__s_hosts_first(const struct host *host);
 /* The calling thread becomes the first strand of a new world, on that host. */
 void pal__s_attach(struct host *host);
 
-/* Waits; 0 something of it came, or may have: look; PAL_ETIMEDOUT; PAL_EDEADLK. */
+/* Waits; 0 something of it came, or may have: look; PAL_ETIMEDOUT; PAL_EDEADLK, with its reason. */
 int pal__s_wait(const struct waiting *waiting);
 
 /* Lets another strand that can run go first, if there is one and chance will have it so. */

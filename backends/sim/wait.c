@@ -78,11 +78,6 @@ void pal__s_poll_end(pal_poll *poll)
     forget(number);
 }
 
-int pal__s_poll_wake(pal_poll *poll)
-{
-    return pal__k_poll_wake(poll);
-}
-
 /* ---- events ---- */
 
 /* Which of those that may be ready comes first is a matter of chance; the others keep their order, so that each has its
@@ -170,7 +165,7 @@ static int wait_for_events(pal_poll *poll, uint64_t deadline_ns)
             .what = "events of a poll", .deadline_ns = until_ns, .poll = poll, .can_be_told = true};
         int outcome = pal__s_wait(&waiting);
         if (outcome == PAL_EDEADLK)
-            return pal__refuse(PAL_EDEADLK, "nothing can happen any more: who waits for what was printed");
+            return outcome;
         if (outcome == PAL_ETIMEDOUT && until_ns == deadline_ns)
             return gather(poll, &more);
     }
@@ -215,7 +210,7 @@ int pal__s_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns)
             .what = "sockets", .deadline_ns = deadline_ns, .items = items, .count = count, .can_be_told = true};
         int outcome = pal__s_wait(&waiting);
         if (outcome == PAL_EDEADLK)
-            return pal__refuse(PAL_EDEADLK, "nothing can happen any more: who waits for what was printed");
+            return outcome;
         last = outcome == PAL_ETIMEDOUT;
     }
 }

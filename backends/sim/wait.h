@@ -8,7 +8,6 @@
 int pal__s_poll_open(pal_poll **out, const struct pal_config *config);
 int pal__s_poll_close(pal_poll *poll);
 int pal__s_poll_wait(pal_poll *poll, const struct pal_event **out, uint64_t deadline_ns);
-int pal__s_poll_wake(pal_poll *poll);
 int pal__s_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns);
 int pal__s_proc_spawn(const struct pal_spawn *spec, pal_proc *out);
 int pal__s_proc_close(pal_proc process);

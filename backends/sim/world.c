@@ -57,7 +57,12 @@ static bool has_allocator;
 
 void pal__s_world_allocator(bool given)
 {
-    has_allocator = begun ? has_allocator : given;
+    has_allocator = given;
+}
+
+bool pal__s_world_has_begun(void)
+{
+    return begun;
 }
 
 static bool is_large(size_t size)
@@ -145,10 +150,11 @@ static void say_seed(void)
 
 static int make_hosts(void)
 {
+    static const struct plan_host programs = {PLAN_PROGRAM, "198.18.0.1/15 fd73:696d::1/64"};
     struct host *host;
-    int error = pal__s_host_join("sim", "198.18.0.1/15 fd73:696d::1/64", &host);
+    int error = pal__s_host_join(&programs, &host);
     for (uint32_t i = 0; !error && i < plan.host_count; i++)
-        error = pal__s_host_join(plan.hosts[i].name, plan.hosts[i].addresses, &host);
+        error = pal__s_host_join(&plan.hosts[i], &host);
     for (uint32_t i = 0; !error && i < plan.link_count; i++)
         error = pal__s_wire_set_link(wire, &plan.links[i]);
     return error;

@@ -7,6 +7,7 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
 #include "demo.h"
+#include "launch_arguments.h"
 #include "launch_net.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -67,40 +67,17 @@ static const char usage[] =
     "  --seed=NUMBER        of the prices, 1\n"
     "Prints key=value pairs on one line; times in nanoseconds.\n";
 
-/* The number behind "name=" in argument, at most max: 1. 0: another option. -1: no such number. */
-static int take_number(const char *argument, const char *name, uint64_t max, uint64_t *out)
-{
-    size_t length = strlen(name);
-    if (strncmp(argument, name, length) != 0 || argument[length] != '=') {
-        return 0;
-    }
-    const char *digits = argument + length + 1;
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(digits, &end, 10);
-    if (*digits < '0' || *digits > '9' || *end != '\0' || errno != 0 || value > max) {
-        fprintf(stderr, "demo: %s wants a whole number, at most %" PRIu64 "\n", name, max);
-        return -1;
-    }
-    *out = value;
-    return 1;
-}
-
 static int take_arguments(struct launch *launch, int argc, char **argv)
 {
     uint64_t warmup = 1000, interval_us = 100, limit_s = 15;
     struct exchange_config *exchange = &launch->exchange;
     exchange->tick_count = 20000;
     exchange->seed = 1;
-    struct {
-        const char *name;
-        uint64_t max;
-        uint64_t *value;
-    } numbers[] = {{"--ticks", 100000000, &exchange->tick_count},
-                   {"--warmup", UINT32_MAX, &warmup},
-                   {"--interval-us", 1000000, &interval_us},
-                   {"--limit-s", 3600, &limit_s},
-                   {"--seed", UINT64_MAX, &exchange->seed}};
+    const struct number_option numbers[] = {{"--ticks", 100000000, &exchange->tick_count},
+                                            {"--warmup", UINT32_MAX, &warmup},
+                                            {"--interval-us", 1000000, &interval_us},
+                                            {"--limit-s", 3600, &limit_s},
+                                            {"--seed", UINT64_MAX, &exchange->seed}};
     for (int i = 1; i < argc; i++) {
         int taken = 0;
         if (strcmp(argv[i], "--spin") == 0) {
@@ -113,8 +90,8 @@ static int take_arguments(struct launch *launch, int argc, char **argv)
             launch->trader.feed.source.family = PAL_AF_INET;
             taken = 1;
         }
-        for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]) && taken == 0; n++) {
-            taken = take_number(argv[i], numbers[n].name, numbers[n].max, numbers[n].value);
+        if (taken == 0) {
+            taken = take_number(numbers, sizeof(numbers) / sizeof(numbers[0]), argv[i]);
         }
         if (taken <= 0) {
             fprintf(stderr, usage, argv[0]);

@@ -3,12 +3,11 @@
  *
  * It knows no operating system. Exit status: 0, or 1 with the reason on standard error and the command that shows it
  * again, or 2 for wrong arguments. */
+#include "launch_arguments.h"
 #include "simulated.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MS UINT64_C(1000000)
@@ -42,25 +41,6 @@ static const char usage[] =
     "Prints key=value pairs on one line; times in nanoseconds, all of them virtual.\n";
 
 /* ---- arguments ---- */
-
-/* The number behind "name=" in argument, at most max: 1. 0: another option. -1: no such number. */
-static int take_number(const char *argument, const char *name, uint64_t max, uint64_t *out)
-{
-    size_t length = strlen(name);
-    if (strncmp(argument, name, length) != 0 || argument[length] != '=') {
-        return 0;
-    }
-    const char *digits = argument + length + 1;
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(digits, &end, 10);
-    if (*digits < '0' || *digits > '9' || *end != '\0' || errno != 0 || value > max) {
-        fprintf(stderr, "demo: %s wants a whole number, at most %" PRIu64 "\n", name, max);
-        return -1;
-    }
-    *out = value;
-    return 1;
-}
 
 /* A word without a number: 1. 0: another option. */
 static int take_word(struct options *options, const char *argument)
@@ -119,18 +99,15 @@ static int take_arguments(struct options *options, int argc, char **argv)
     struct simulated_plan *plan = &options->plan;
     plan->seed = 1;
     options->seed_count = 1;
-    struct {
-        const char *name;
-        uint64_t max;
-        uint64_t *value;
-    } numbers[] = {{"--ticks", 100000000, &plan->tick_count}, {"--warmup", UINT32_MAX, &warmup},
-                   {"--interval-us", 1000000, &interval_us},  {"--limit-s", 1000000, &limit_s},
-                   {"--seed", UINT64_MAX, &plan->seed},       {"--seeds", UINT64_MAX, &options->seed_count},
-                   {"--hours", 1000, &options->hours}};
+    const struct number_option numbers[] = {
+        {"--ticks", 100000000, &plan->tick_count}, {"--warmup", UINT32_MAX, &warmup},
+        {"--interval-us", 1000000, &interval_us},  {"--limit-s", 1000000, &limit_s},
+        {"--seed", UINT64_MAX, &plan->seed},       {"--seeds", UINT64_MAX, &options->seed_count},
+        {"--hours", 1000, &options->hours}};
     for (int i = 1; i < argc; i++) {
         int taken = take_word(options, argv[i]);
-        for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]) && taken == 0; n++) {
-            taken = take_number(argv[i], numbers[n].name, numbers[n].max, numbers[n].value);
+        if (taken == 0) {
+            taken = take_number(numbers, sizeof(numbers) / sizeof(numbers[0]), argv[i]);
         }
         if (taken <= 0) {
             fprintf(stderr, usage, argv[0]);

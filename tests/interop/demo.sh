@@ -6,32 +6,14 @@
 # decide what REFERENCE decides. TAP on standard output; nothing is judged by the clock. Loopback, or a simulated
 # network; the programs end by themselves.
 set -u
+# shellcheck source=tests/support/check.sh
+. "$(dirname "$0")/../support/check.sh"
 
 program=$1
 reference=$2
 shift 2
 [ $# -gt 0 ] || set -- --block --spin --source-specific
 ticks=2000
-number=0
-broken=0
-
-# ask KEY LINE: the value of one key.
-ask() {
-    printf '%s\n' "$2" | tr ' ' '\n' | sed -n "s/^$1=//p"
-}
-
-# check WHAT COMMAND...: one line of TAP.
-check() {
-    what=$1
-    shift
-    number=$((number + 1))
-    if "$@"; then
-        echo "ok $number - $what"
-    else
-        echo "not ok $number - $what"
-        broken=1
-    fi
-}
 
 run() {
     "$@" --ticks=$ticks --warmup=200 --interval-us=50 --limit-s=20 --seed=7 2>&1
@@ -69,5 +51,4 @@ check "a run that cannot end in time fails" [ $? -eq 1 ]
 "$program" --ticks=many >/dev/null 2>&1
 check "an argument that makes no sense is refused" [ $? -eq 2 ]
 
-echo "1..$number"
-exit $broken
+end

@@ -6,29 +6,11 @@
 # FORGETFUL is PROGRAM with a trader that gives orders new ids when it sends them again. TAP on standard output. Nothing
 # is judged by the clock: all times are virtual.
 set -u
+# shellcheck source=tests/support/check.sh
+. "$(dirname "$0")/../support/check.sh"
 
 program=$1
 forgetful=$2
-number=0
-broken=0
-
-# ask KEY LINE: the value of one key.
-ask() {
-    printf '%s\n' "$2" | tr ' ' '\n' | sed -n "s/^$1=//p"
-}
-
-# check WHAT COMMAND...: one line of TAP.
-check() {
-    what=$1
-    shift
-    number=$((number + 1))
-    if "$@"; then
-        echo "ok $number - $what"
-    else
-        echo "not ok $number - $what"
-        broken=1
-    fi
-}
 
 # shellcheck disable=SC2317 # called through check
 contains() {
@@ -77,5 +59,4 @@ check "faults that make no sense are refused" [ $? -eq 1 ]
 "$program" --swarm --survive >/dev/null 2>&1
 check "two things at once are refused" [ $? -eq 2 ]
 
-echo "1..$number"
-exit $broken
+end

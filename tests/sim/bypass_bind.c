@@ -95,10 +95,6 @@ int pal_sock_set(pal_sock sock, uint32_t option, const void *value, size_t size)
 int pal_sock_get(pal_sock sock, uint32_t option, void *value, size_t *size);
 int pal_sock_name(pal_sock sock, int which, struct pal_addr *out);
 int pal_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns);
-int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want);
-void pal__wait_trim(pal_poll *poll, struct slot *slot);
-void pal__wait_forget(pal_poll *poll, struct slot *slot);
-void pal__slot_refresh(struct slot *slot);
 int32_t pal__slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size);
 
 enum { NAP_NS = 50000 };
@@ -336,26 +332,6 @@ int pal_sock_wait(struct pal_wait *items, int count, uint64_t deadline_ns)
         if (ppoll(NULL, 0, &nap, NULL) < 0)
             return 0;
     }
-}
-
-int pal__wait_update(pal_poll *poll, struct slot *slot, uint32_t want)
-{
-    return pal__b_wait_update(poll, slot, want);
-}
-
-void pal__wait_trim(pal_poll *poll, struct slot *slot)
-{
-    pal__b_wait_trim(poll, slot);
-}
-
-void pal__wait_forget(pal_poll *poll, struct slot *slot)
-{
-    pal__b_wait_forget(poll, slot);
-}
-
-void pal__slot_refresh(struct slot *slot)
-{
-    pal__b_slot_refresh(slot);
 }
 
 int32_t pal__slot_sendfile(struct slot *slot, const struct pal_op *op, uint64_t offset, uint64_t size)

@@ -5,24 +5,11 @@
 # Both are one test by palio/sim.h (the counter's in examples/sim, the trader's in examples/demo); BROKEN has a mistake
 # built in. TAP on standard output.
 set -u
+# shellcheck source=tests/support/check.sh
+. "$(dirname "$0")/../support/check.sh"
 
 broken=$1
 right=$2
-number=0
-failed=0
-
-# check WHAT COMMAND...: one line of TAP.
-check() {
-    what=$1
-    shift
-    number=$((number + 1))
-    if "$@"; then
-        echo "ok $number - $what"
-    else
-        echo "not ok $number - $what"
-        failed=1
-    fi
-}
 
 # line TEXT: the one that replays.
 line() {
@@ -50,5 +37,4 @@ check "the seed shows it again" [ $status -eq 1 ]
 check "and has the same trace" [ "$(line "$again")" = "$(line "$first")" ]
 check "without the mistake it passes" passes
 
-echo "1..$number"
-exit $failed
+end

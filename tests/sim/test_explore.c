@@ -10,6 +10,10 @@
 
 TestSuite(explore, .timeout = 240);
 
+#ifndef ORDERS_MAX /* of meson.build */
+#define ORDERS_MAX 1000
+#endif
+
 enum { CLIENTS = 3, PORT = 7, LISTENER = 100, LATENCY_US = 50 };
 #define AT_ONCE_NS (2 * PALIO_SECOND) /* the moment, on the monotonic clock */
 
@@ -186,7 +190,7 @@ static int run_once(uint64_t seed, void *argument)
 Test(explore, a_server_that_stops_as_requests_come)
 {
     static struct shutdown_world world;
-    palio_sim_explore_options options = {.depth = 40, .runs_max = 1000};
+    palio_sim_explore_options options = {.depth = 40, .runs_max = ORDERS_MAX};
     palio_sim_report report;
     int code = palio_sim_explore(run_once, &world, &options, &report);
     cr_assert_eq(code, 0, "%s: %s, replay: %s", pal_error_name(code), world.wrong ? world.wrong : "", report.replay);

@@ -97,6 +97,32 @@ Test(world_again, what_is_open_keeps_a_world)
     cr_assert_eq(begin_refused(setup), 0);
 }
 
+static void *no_alloc(void *context, size_t size, size_t alignment)
+{
+    (void)context, (void)size, (void)alignment;
+    return NULL;
+}
+
+static void no_free(void *context, void *memory, size_t size)
+{
+    (void)context, (void)memory, (void)size;
+}
+
+/* What the world has is given back to the allocator that it came from. */
+Test(world_again, an_allocator_comes_before_the_world)
+{
+    const struct pal_allocator allocator = {no_alloc, no_free, NULL};
+    struct pal_setup setup = {.allocator = &allocator};
+
+    world_begin(1);
+    cr_assert_eq(pal_setup(&setup), PAL_EBUSY);
+    cr_assert_not_null(strstr(pal_reason(), "call pal_setup first"), "%s", pal_reason());
+    add_host("one", "10.0.0.1");
+    setup.allocator = NULL;
+    cr_assert_eq(pal_setup(&setup), 0, "the rest may be set up");
+    world_begin(1);
+}
+
 Test(world_again, handles_of_an_earlier_world_are_stale)
 {
     pal_sock sock;
