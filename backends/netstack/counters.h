@@ -94,6 +94,7 @@
     X(udp_notice_full, "UDP: errors that were told to nobody because the error queue is full")                         \
     X(tcp_in, "TCP segments received")                                                                                 \
     X(tcp_out, "TCP segments sent")                                                                                    \
+    X(tcp_tso, "TCP: frames of several segments, which the port cuts")                                                 \
     X(tcp_drop_header, "TCP: data offset wrong")                                                                       \
     X(tcp_drop_checksum, "TCP: checksum wrong")                                                                        \
     X(tcp_drop_option, "TCP: malformed options")                                                                       \

@@ -375,12 +375,26 @@ static void strip(struct iface *iface)
     }
 }
 
+/* What of the port's segmentation can be used, with the defaults filled in. */
+static void settle_segments(struct nic *nic, struct nic_caps *caps)
+{
+    if ((caps->flags & NIC_TX_CHECKSUM) == 0)
+        caps->flags &= ~(uint32_t)(NIC_TX_SEGMENTS | NIC_TX_SEGMENTS6);
+    if (caps->segments == NULL) {
+        caps->segments = nic;
+        caps->segments_room = caps->frame_room;
+    }
+    if (caps->segment_max == 0)
+        caps->segment_max = UINT32_MAX;
+}
+
 struct iface *pal__n_iface_create(struct netstack *stack, struct nic *nic, const char *name, uint32_t mtu, int *error)
 {
     struct iface *iface;
     struct nic_caps caps;
 
     nic->ops->caps(nic, &caps);
+    settle_segments(nic, &caps);
     if (mtu == 0)
         mtu = caps.mtu;
     if (stack->iface_count == IFACES_MAX || mtu < MTU_MIN || mtu > caps.mtu || caps.frame_room < mtu) {

@@ -49,6 +49,7 @@ struct ip_send {
     bool dont_fragment; /* larger than the path's MTU: PAL_EMSGSIZE; else it is cut up */
     bool router_alert;  /* with that option (RFC 2113, 2711) */
     bool to_loopback;   /* multicast that members here are to hear as well: a copy */
+    uint32_t packets;   /* how many the port makes of it (FRAME_SEGMENTS); 0: one */
 };
 
 /* ---- in: each takes packet->frame ---- */

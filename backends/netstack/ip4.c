@@ -141,7 +141,8 @@ void pal__n_ip4_in(struct iface *iface, struct frame *frame, bool link_group)
     count(stack, COUNTER_ip4_in);
     if (link_group)
         packet.flags |= PACKET_LINK_GROUP;
-    if (frame->home == pal__n_loopback_nic(stack)) /* what we have sent ourselves, perhaps by pal__n_ip_loop */
+    /* What we have sent ourselves, perhaps by pal__n_ip_loop, or by a carrier. */
+    if (frame->home == pal__n_loopback_nic(stack) || iface_is_loopback(iface))
         packet.flags |= PACKET_LOOPBACK | PACKET_CSUM_GOOD;
     if ((frame->flags & FRAME_CSUM_GOOD) != 0)
         packet.flags |= PACKET_CSUM_GOOD;

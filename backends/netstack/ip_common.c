@@ -47,6 +47,7 @@ int pal__n_ip_emit(struct netstack *stack, const struct ip_send *how, struct fra
     bool is_v4 = ip_is_v4(&how->to), is_inside = iface_is_loopback(iface);
     uint16_t type = is_v4 ? ETH_P_IP4 : ETH_P_IP6;
     uint32_t size = frame->size + header_size;
+    uint32_t packets = how->packets == 0 ? 1 : how->packets;
     bool fits = size <= how->dst->mtu || (frame->flags & FRAME_SEGMENTS) != 0;
 
     if (!is_inside && (ip_is_loopback(&how->src) || ip_is_loopback(&how->to))) { /* RFC 1122 3.2.1.3 (g) */
@@ -64,12 +65,14 @@ int pal__n_ip_emit(struct netstack *stack, const struct ip_send *how, struct fra
         if (frame == NULL)
             return PAL_ENOBUFS;
     }
-    count(stack, is_v4 ? COUNTER_ip4_out : COUNTER_ip6_out);
+    stack->counters[is_v4 ? COUNTER_ip4_out : COUNTER_ip6_out] += packets;
     if (fits || how->to_loopback) {
-        if (is_v4)
-            pal__n_ip4_header(how, frame, how->dst->ip4_id++, 0);
-        else
+        if (is_v4) {
+            pal__n_ip4_header(how, frame, how->dst->ip4_id, 0);
+            how->dst->ip4_id += packets; /* each has one of its own: the port counts on from the first */
+        } else {
             pal__n_ip6_header(how, frame, how->protocol);
+        }
     }
     if (how->to_loopback && !is_inside)
         pal__n_ip_loop(iface, frame, type);

@@ -3,7 +3,10 @@
  * Its frames are large enough for any IP packet, and are what others take when theirs are too small. Their memory is
  * touched when first used, the one given back last goes out next: who needs few pays for few. It also carries packets
  * that are to be received as if another interface's link had brought them (pal__n_ip_loop): a frame on the way says in
- * `seq` whose it is. Here, too, lies the memory of all interfaces. */
+ * `seq` whose it is. Here, too, lies the memory of all interfaces.
+ *
+ * With a carrier (netstack_config) frames go through another nic and come back by it: what that nic does to a frame is
+ * done to every packet to ourselves. What it does not take waits in memory, and so does all that comes after it. */
 #include "stack.h"
 #include "wire.h"
 
@@ -20,6 +23,7 @@ struct loopback {
     struct netstack *stack;
     struct pool frames;
     struct frame *first, *last; /* on their way: sent, not yet received */
+    uint32_t carried;           /* on their way by the carrier, which has them all before those in memory */
     struct iface ifaces[IFACES_MAX];
 };
 
@@ -58,21 +62,53 @@ static struct frame *pop(struct loopback *loopback)
     return frame;
 }
 
+/* What comes back by the carrier. */
+static int receive_carried(struct loopback *loopback, struct frame **frames, int max)
+{
+    struct nic *carrier = loopback->stack->config.carrier;
+    int received = carrier->ops->rx(carrier, frames, max);
+
+    for (int i = 0; i < received; i++) {
+        frames[i]->seq = IFINDEX_LOOPBACK;
+        frames[i]->flags = FRAME_CSUM_GOOD;
+        frames[i]->time_ns = loopback->stack->now_ns;
+    }
+    loopback->carried = received > 0 ? loopback->carried - (uint32_t)received : 0;
+    return received;
+}
+
 static int loopback_rx(struct nic *nic, struct frame **frames, int max)
 {
     struct loopback *loopback = loopback_of(nic);
-    int received = 0;
+    int received = loopback->carried > 0 ? receive_carried(loopback, frames, max) : 0;
 
     while (received < max && loopback->first != NULL)
         frames[received++] = pop(loopback);
     return received;
 }
 
+static int send_carried(struct loopback *loopback, struct frame **frames, int given)
+{
+    struct nic *carrier = loopback->stack->config.carrier;
+    int taken;
+
+    for (int i = 0; i < given; i++)
+        frames[i]->flags = 0; /* nobody computes a checksum of what never leaves the machine */
+    taken = carrier->ops->tx(carrier, frames, given);
+    loopback->carried += (uint32_t)taken;
+    return taken;
+}
+
 /* All of them always: there are no more than there is memory for. */
 static int loopback_tx(struct nic *nic, struct frame **frames, int given)
 {
-    for (int i = 0; i < given; i++)
-        push(loopback_of(nic), frames[i], IFINDEX_LOOPBACK);
+    struct loopback *loopback = loopback_of(nic);
+    int carried = 0;
+
+    if (loopback->stack->config.carrier != NULL && loopback->first == NULL)
+        carried = send_carried(loopback, frames, given);
+    for (int i = carried; i < given; i++)
+        push(loopback, frames[i], IFINDEX_LOOPBACK);
     return given;
 }
 
@@ -97,11 +133,15 @@ static void loopback_free(struct nic *nic, struct frame *frame)
 
 static void loopback_caps(const struct nic *nic, struct nic_caps *out)
 {
-    (void)nic;
+    struct nic *carrier = loopback_of(nic)->stack->config.carrier;
+
     memset(out, 0, sizeof(*out));
+    if (carrier != NULL)
+        carrier->ops->caps(carrier, out);
     out->flags = NIC_TX_CHECKSUM | NIC_RX_CHECKSUM | NIC_PADS | NIC_LOOPBACK;
-    out->mtu = LOOPBACK_MTU;
+    out->mtu = carrier != NULL ? out->mtu : (uint32_t)LOOPBACK_MTU;
     out->frame_room = BIG_ROOM;
+    memset(out->mac, 0, MAC_SIZE);
 }
 
 static void loopback_filter(struct nic *nic, const uint8_t (*macs)[MAC_SIZE], int macs_count)
@@ -168,7 +208,7 @@ struct nic *pal__n_loopback_nic(struct netstack *stack)
 
 bool pal__n_loopback_has_frames(const struct netstack *stack)
 {
-    return stack->loopback->first != NULL;
+    return stack->loopback->first != NULL || stack->loopback->carried > 0;
 }
 
 uint32_t pal__n_loopback_used(const struct netstack *stack)

@@ -30,6 +30,9 @@ struct netstack_config {
     const struct pal_allocator *allocator; /* not NULL; copied; used by create and destroy only */
     uint64_t seed;                         /* of all that is random: from a good source, or fixed in a simulation */
     uint64_t now_ns;                       /* the time at which it begins */
+    struct nic *carrier;                   /* NULL: packets to ourselves stay in memory; else a nic that gives back all
+                                            * that it is given, and that carries those that fit. Must outlive the stack
+                                            * */
     uint32_t flags;                        /* NETSTACK_* */
     uint32_t isn;                          /* NETSTACK_FIXED_ISN */
 
@@ -101,6 +104,24 @@ int pal__n_route_remove(struct netstack *stack, uint32_t ifindex, const struct i
 
 /* A neighbour that never ages and that no packet changes. */
 int pal__n_neighbour_add(struct netstack *stack, uint32_t ifindex, const struct ip *ip, const uint8_t mac[MAC_SIZE]);
+
+/* ---- several stacks with the same addresses: one for each queue of a card ---- */
+
+/* What the others are told and asked, by the stack's own thread. */
+struct netstack_sharing {
+    void *context;
+    uint32_t stacks, number; /* how many share, and which of them this is, from 0: a port that it chooses leaves this
+                              * remainder, so that no two choose the same */
+    /* A whole segment or datagram has come by a nic, to an address of ours, and nobody here wants it. True: the frame
+     * is the callee's. Its data begins where the stack has come to; its nic knows where it began. False: it is answered
+     * as one that nobody wants. */
+    bool (*pass)(void *context, struct frame *frame, const struct tuple *tuple);
+    /* A use of this local port of PAL_IPPROTO_TCP or _UDP begins here, by a socket or a connection; or one ends. */
+    void (*port)(void *context, uint8_t protocol, uint16_t port, bool begins);
+};
+
+/* Before the first socket is opened. Copied; its context must outlive the stack. */
+void pal__n_stack_share(struct netstack *stack, const struct netstack_sharing *sharing);
 
 /* ---- turns ---- */
 

@@ -21,7 +21,11 @@ enum {
     FRAME_CSUM_NEEDED =
         0x04,             /* to send: the transport's checksum field holds the pseudo-header's sum; the port does the
                                * rest (NIC_TX_CHECKSUM) */
-    FRAME_SEGMENTS = 0x08 /* to send: cut the payload into `segment_size` (NIC_TX_SEGMENTS) */
+    FRAME_SEGMENTS = 0x08 /* to send, with FRAME_CSUM_NEEDED: TCP, whose payload the port cuts into segments of
+                           * `segment_size` (NIC_TX_SEGMENTS), the last of which may be shorter. Each gets the headers,
+                           * with its own lengths, sequence number, IPv4 identification (one more than the one before)
+                           * and checksums, FIN and PSH the last alone. The pseudo-header's sum in the checksum's field
+                           * is one of length 0 */
 };
 
 /* A frame's head; its bytes lie where the nic wants them. Exactly one owner at a time: whoever got it from alloc or rx,
@@ -34,7 +38,9 @@ struct frame {
     struct frame *more;               /* of the same item in that queue: see tcp_recv.c */
     struct frame *last;               /* the end of that chain */
     struct nic *home;                 /* whose free takes it back */
-    void *native;                     /* the nic's: an rte_mbuf, say */
+    void *native;                     /* a card's packet buffer, as the nic knows it: an rte_mbuf, say. It outlives
+                                       * the stack, and has room for a lease's metadata in front of `memory`. NULL: it
+                                       * is none */
     uint64_t time_ns;                 /* received: when it came in; 0: not known */
     uint32_t size;                    /* valid bytes from data on */
     uint32_t memory_size;             /* bytes from memory on */
@@ -47,10 +53,11 @@ struct frame {
 enum {
     NIC_TX_CHECKSUM = 0x01, /* computes the transport's checksum of what is sent */
     NIC_RX_CHECKSUM = 0x02, /* sets FRAME_CSUM_GOOD or _BAD */
-    NIC_TX_SEGMENTS = 0x04, /* TCP segmentation */
+    NIC_TX_SEGMENTS = 0x04, /* cuts frames of TCP over IPv4 into segments (FRAME_SEGMENTS), and computes checksums */
     NIC_PADS = 0x08,        /* pads short frames itself; else the stack pads to 60 bytes */
     NIC_LOOPBACK = 0x10,    /* no wire behind it: no neighbours, no checksums */
-    NIC_LINK_DOWN = 0x20
+    NIC_LINK_DOWN = 0x20,
+    NIC_TX_SEGMENTS6 = 0x40 /* the same over IPv6 */
 };
 
 struct nic_caps {
@@ -58,6 +65,12 @@ struct nic_caps {
     uint32_t mtu;        /* bytes of an IP packet, at most */
     uint32_t frame_room; /* bytes behind FRAME_HEADROOM that alloc gives, at least mtu + 18 */
     uint8_t mac[MAC_SIZE];
+    /* NIC_TX_SEGMENTS. Where frames for FRAME_SEGMENTS come from, which are larger than others: a nic of which only
+     * alloc is called. It has none when there is no room, and none ever more if the port has turned out to cut nothing:
+     * the stack sends single segments then. NULL: this nic's alloc, and frame_room. */
+    struct nic *segments;
+    uint32_t segments_room; /* bytes behind FRAME_HEADROOM of those */
+    uint32_t segment_max;   /* the largest frame that may be cut off, its Ethernet header included; 0: any that fits */
 };
 
 struct nic_ops {

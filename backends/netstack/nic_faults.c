@@ -284,8 +284,8 @@ static void faults_caps(const struct nic *nic, struct nic_caps *out)
     const struct nic_faults *faults = (const struct nic_faults *)(const void *)nic;
 
     faults->below->ops->caps(faults->below, out);
-    if (faults->flags & FAULTS_TRANSMIT)
-        out->flags &= ~(uint32_t)NIC_TX_CHECKSUM; /* or damage would get a good checksum */
+    if (faults->flags & FAULTS_TRANSMIT) /* or damage would get a good checksum, and several segments one fate */
+        out->flags &= ~(uint32_t)(NIC_TX_CHECKSUM | NIC_TX_SEGMENTS | NIC_TX_SEGMENTS6);
 }
 
 static void faults_filter(struct nic *nic, const uint8_t (*macs)[MAC_SIZE], int count)

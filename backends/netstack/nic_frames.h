@@ -27,4 +27,13 @@ void pal__n_frames_destroy(struct nic_frames *frames, const struct pal_allocator
 struct frame *pal__n_frames_alloc(struct nic_frames *frames);
 void pal__n_frames_free(struct nic_frames *frames, struct frame *frame);
 
+/* What a card makes of FRAME_SEGMENTS, for a nic that has nothing behind it which cuts. */
+
+/* How many segments; 0: the frame is not TCP's, or has no payload. */
+uint32_t pal__n_frames_pieces(const struct frame *whole);
+
+/* The index-th of them, with FRAME_CSUM_NEEDED and the pseudo-header's sum that is right for it. NULL: none is left, or
+ * it has no room for that. */
+struct frame *pal__n_frames_piece(struct nic_frames *frames, const struct frame *whole, uint32_t index);
+
 #endif

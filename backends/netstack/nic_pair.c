@@ -7,9 +7,12 @@
 #include "checksum.h"
 #include "nic_frames.h"
 #include "wire.h"
+#include <palio/base/container.h>
 #include <string.h>
 
 enum { MTU_DEFAULT = 1500, FRAMES_DEFAULT = 1024, RING_DEFAULT = 256, FILTER_MAX = 256 };
+enum { LARGE_DEFAULT = 64, LARGE_ROOM = 16384 - FRAME_HEADROOM };
+enum { CUTS = NIC_TX_SEGMENTS | NIC_TX_SEGMENTS6 };
 
 struct flight {
     struct frame *frame;
@@ -18,10 +21,11 @@ struct flight {
 
 struct end {
     struct nic nic;
+    struct nic segments; /* gives the large frames */
     struct nic_pair *pair;
     struct end *peer;
     struct pair_end config;
-    struct nic_frames frames;
+    struct nic_frames frames, large;
     struct flight *ring; /* what this end has sent, oldest first, from `first` on */
     uint32_t first, count;
     uint64_t busy_ns;     /* until then it is putting bits on the wire */
@@ -169,6 +173,39 @@ static struct frame *make_own(struct end *end, struct frame *frame)
     return own;
 }
 
+/* Puts a frame of this end's on the wire, where there is room for it. */
+static void launch(struct end *end, struct frame *frame)
+{
+    struct flight *flight;
+
+    if (frame->flags & FRAME_CSUM_NEEDED)
+        finish_checksum(frame);
+    if (end->config.flags & NIC_PADS)
+        pad(frame);
+    flight = &end->ring[(end->first + end->count++) % end->config.ring];
+    flight->frame = frame;
+    flight->due_ns = due_of(end, frame);
+    end->counts.sent++;
+}
+
+/* Cuts it and sends all pieces, or none: false, there is no room. */
+static bool launch_pieces(struct end *end, struct frame *frame)
+{
+    uint32_t pieces = pal__n_frames_pieces(frame);
+
+    BASE_ASSERT((end->config.flags & CUTS) != 0 && pieces > 0 && (frame->flags & FRAME_CSUM_NEEDED) != 0);
+    if (pieces > end->config.ring - end->count || pieces > pool_room(&end->frames.pool))
+        return false;
+    for (uint32_t i = 0; i < pieces; i++) {
+        struct frame *piece = pal__n_frames_piece(&end->frames, frame, i);
+
+        BASE_ASSERT(piece != NULL); /* or it is larger than the mtu */
+        launch(end, piece);
+    }
+    frame_free(frame);
+    return true;
+}
+
 static int pair_tx(struct nic *nic, struct frame **frames, int count)
 {
     struct end *end = end_of(nic);
@@ -176,25 +213,21 @@ static int pair_tx(struct nic *nic, struct frame **frames, int count)
 
     for (i = 0; i < count; i++) {
         struct frame *frame = frames[i];
-        struct flight *flight;
 
-        BASE_ASSERT((frame->flags & FRAME_SEGMENTS) == 0); /* NIC_TX_SEGMENTS is never told */
         BASE_ASSERT((frame->flags & FRAME_CSUM_NEEDED) == 0 || (end->config.flags & NIC_TX_CHECKSUM) != 0);
         if (end->pair->is_down) {
             end->counts.link_down++;
             frame_free(frame);
             continue;
         }
+        if (frame->flags & FRAME_SEGMENTS) {
+            if (!launch_pieces(end, frame))
+                break;
+            continue;
+        }
         if (end->count == end->config.ring || (frame = make_own(end, frame)) == NULL)
             break;
-        if (frame->flags & FRAME_CSUM_NEEDED)
-            finish_checksum(frame);
-        if (end->config.flags & NIC_PADS)
-            pad(frame);
-        flight = &end->ring[(end->first + end->count++) % end->config.ring];
-        flight->frame = frame;
-        flight->due_ns = due_of(end, frame);
-        end->counts.sent++;
+        launch(end, frame);
     }
     end->counts.tx_full += i < count;
     return i;
@@ -265,9 +298,17 @@ static struct frame *pair_alloc(struct nic *nic)
     return pal__n_frames_alloc(&end_of(nic)->frames);
 }
 
+static struct frame *segments_alloc(struct nic *nic)
+{
+    return pal__n_frames_alloc(&BASE_CONTAINER_OF(nic, struct end, segments)->large);
+}
+
 static void pair_free(struct nic *nic, struct frame *frame)
 {
-    pal__n_frames_free(&end_of(nic)->frames, frame);
+    struct end *end = end_of(nic);
+    bool is_large = frame->memory_size > FRAME_HEADROOM + end->frames.room && end->large.pool.count > 0;
+
+    pal__n_frames_free(is_large ? &end->large : &end->frames, frame);
 }
 
 static void pair_caps(const struct nic *nic, struct nic_caps *out)
@@ -278,6 +319,10 @@ static void pair_caps(const struct nic *nic, struct nic_caps *out)
     out->flags = end->config.flags | (end->pair->is_down ? (uint32_t)NIC_LINK_DOWN : 0);
     out->mtu = end->config.mtu;
     out->frame_room = end->frames.room;
+    if (end->config.flags & CUTS) {
+        out->segments = &((struct end *)(uintptr_t)end)->segments;
+        out->segments_room = end->large.room;
+    }
     memcpy(out->mac, end->config.mac, MAC_SIZE);
 }
 
@@ -292,6 +337,7 @@ static void pair_filter(struct nic *nic, const uint8_t (*macs)[MAC_SIZE], int co
 }
 
 static const struct nic_ops pair_ops = {pair_rx, pair_tx, pair_alloc, pair_free, pair_caps, pair_filter};
+static const struct nic_ops segments_ops = {.alloc = segments_alloc};
 
 /* ---- made and ended ---- */
 
@@ -305,7 +351,9 @@ static void set_defaults(struct pair_end *config, int index)
         config->frames = FRAMES_DEFAULT;
     if (config->ring == 0)
         config->ring = RING_DEFAULT;
-    config->flags &= NIC_TX_CHECKSUM | NIC_RX_CHECKSUM | NIC_PADS;
+    config->flags &= NIC_TX_CHECKSUM | NIC_RX_CHECKSUM | NIC_PADS | CUTS;
+    if (config->large == 0 && config->flags & CUTS)
+        config->large = LARGE_DEFAULT;
     if (memcmp(config->mac, none, MAC_SIZE) == 0) {
         config->mac[0] = 2;
         config->mac[MAC_SIZE - 1] = (uint8_t)(index + 1);
@@ -322,8 +370,12 @@ static bool create_end(struct nic_pair *pair, int index, const struct pair_end *
     end->config = *config;
     set_defaults(&end->config, index);
     end->ring = pair->allocator.alloc(pair->allocator.context, end->config.ring * sizeof(*end->ring), 8);
-    return end->ring != NULL && pal__n_frames_create(&end->frames, &pair->allocator, &end->nic, end->config.frames,
-                                                     end->config.mtu + ETH_SIZE + ETH_VLAN_SIZE);
+    end->segments.ops = &segments_ops;
+    if (end->ring == NULL || !pal__n_frames_create(&end->frames, &pair->allocator, &end->nic, end->config.frames,
+                                                   end->config.mtu + ETH_SIZE + ETH_VLAN_SIZE))
+        return false;
+    return end->config.large == 0 ||
+           pal__n_frames_create(&end->large, &pair->allocator, &end->nic, end->config.large, LARGE_ROOM);
 }
 
 int pal__n_pair_create(const struct pair_config *config, struct nic_pair **out)
@@ -349,6 +401,8 @@ static void destroy_end(struct end *end)
 
     if (end->frames.pool.memory != NULL)
         pal__n_frames_destroy(&end->frames, allocator);
+    if (end->large.pool.memory != NULL)
+        pal__n_frames_destroy(&end->large, allocator);
     if (end->ring != NULL)
         allocator->free(allocator->context, end->ring, end->config.ring * sizeof(*end->ring));
 }
@@ -419,7 +473,7 @@ bool pal__n_pair_hears(const struct nic_pair *pair, int end, const uint8_t mac[M
 
 uint32_t pal__n_pair_used(const struct nic_pair *pair, int end)
 {
-    return pair->ends[end].frames.pool.used;
+    return pair->ends[end].frames.pool.used + pair->ends[end].large.pool.used;
 }
 
 const struct pair_counts *pal__n_pair_counts(const struct nic_pair *pair, int end)

@@ -11,10 +11,11 @@
 
 /* One end, and the direction in which it sends. Every 0 is the default that stands beside it. */
 struct pair_end {
-    uint32_t flags;        /* NIC_TX_CHECKSUM, NIC_RX_CHECKSUM, NIC_PADS: it really does so */
+    uint32_t flags;        /* NIC_TX_CHECKSUM, NIC_RX_CHECKSUM, NIC_PADS, NIC_TX_SEGMENTS (and 6): it really does so */
     uint32_t mtu;          /* 1500 */
     uint32_t frames;       /* its pool: 1024 */
     uint32_t ring;         /* frames that it can have under way: 256 */
+    uint32_t large;        /* frames for segments, of 16 KiB: with NIC_TX_SEGMENTS 64, else none */
     uint64_t delay_ns;     /* how long a frame is under way */
     uint64_t rate_bps;     /* bits per second; 0: no limit */
     bool use_filter;       /* receives no groups but those that filter() names; else all */

@@ -218,7 +218,7 @@ int pal__n_pcap_create(const struct pcap_config *config, struct nic *below, stru
         return PAL_ENOMEM;
     below->ops->caps(below, &caps);
     memset(pcap, 0, sizeof(*pcap));
-    pcap->copy_size = FRAME_HEADROOM + caps.frame_room;
+    pcap->copy_size = FRAME_HEADROOM + (caps.segments_room > caps.frame_room ? caps.segments_room : caps.frame_room);
     pcap->copy = allocator->alloc(allocator->context, pcap->copy_size, 8);
     if (pcap->copy == NULL) {
         allocator->free(allocator->context, pcap, sizeof(*pcap));

@@ -2,7 +2,8 @@
  *
  * Bytes go to a sink of the caller's, little-endian on every machine: the same frames at the same times are the same
  * bytes. Several of these may share a sink, and are then interfaces of one capture. A frame that leaves is shown as it
- * is given to the nic, its checksum perhaps not yet computed. It allocates when it is made only. */
+ * is given to the nic, its checksum perhaps not yet computed, and not yet cut into segments. It allocates when it is
+ * made only. */
 #ifndef PAL__NETSTACK_NIC_PCAP_H
 #define PAL__NETSTACK_NIC_PCAP_H
 

@@ -13,6 +13,7 @@ void pal__n_ports_init(struct port_table *ports)
         base_list_init(&ports->udp[i]);
     }
     memset(ports->tcp_users, 0, sizeof(ports->tcp_users));
+    ports->sharing = NULL;
 }
 
 static uint8_t protocol_of(const struct sock *sock)
@@ -104,6 +105,12 @@ static bool is_unused(struct port_table *ports, uint8_t protocol, uint16_t port)
 
 /* ---- binding ---- */
 
+/* One that the stack may choose: each of those that share its addresses has ports of its own. */
+static bool may_choose(const struct netstack *stack, uint16_t port)
+{
+    return stack->sharing.stacks == 0 || port % stack->sharing.stacks == stack->sharing.number;
+}
+
 /* From a random place on: first a port that nobody uses, then one that can be shared. 0: none. */
 static uint16_t choose(struct netstack *stack, const struct sock *wanted)
 {
@@ -113,6 +120,8 @@ static uint16_t choose(struct netstack *stack, const struct sock *wanted)
         for (uint32_t i = 0; i < PORT_EPHEMERALS; i++) {
             uint16_t port = (uint16_t)(PORT_EPHEMERAL_FIRST + (start + i) % PORT_EPHEMERALS);
 
+            if (!may_choose(stack, port))
+                continue;
             if (shared ? !conflicts(stack->ports, wanted, port) : is_unused(stack->ports, protocol_of(wanted), port))
                 return port;
         }
@@ -175,6 +184,7 @@ int pal__n_port_bind(struct sock *sock, const struct ip *ip, uint16_t port)
     sock->tuple.local_port = port;
     sock->flags |= SOCK_BOUND | (ip_is_unspecified(ip) ? 0u : (uint32_t)SOCK_REMEMBERED);
     base_list_push_back(port_bucket(stack->ports, protocol_of(sock), port), &sock->port_link);
+    port_tell(stack->ports, protocol_of(sock), port, true);
     return 0;
 }
 
@@ -198,6 +208,7 @@ void pal__n_port_release(struct sock *sock)
         return;
     base_list_remove(&sock->port_link);
     sock->flags &= ~(uint32_t)SOCK_BOUND;
+    port_tell(sock->stack->ports, protocol_of(sock), sock->tuple.local_port, false);
 }
 
 /* ---- connections ---- */
@@ -228,7 +239,7 @@ int pal__n_port_for_connection(struct netstack *stack, struct tuple *tuple)
         uint16_t port = (uint16_t)(PORT_EPHEMERAL_FIRST + place);
         bool is_bound = false;
 
-        if (is_to_itself && port == tuple->remote_port) /* it would connect to itself */
+        if (!may_choose(stack, port) || (is_to_itself && port == tuple->remote_port)) /* it would connect to itself */
             continue;
         BASE_LIST_EACH(link, port_bucket(stack->ports, tuple->protocol, port))
         {

@@ -15,7 +15,8 @@ enum {
  * listener are counted. */
 struct port_table {
     struct base_list tcp[PORT_BUCKETS], udp[PORT_BUCKETS];
-    uint32_t tcp_users[65536]; /* connections and TIME-WAIT records with that local port */
+    uint32_t tcp_users[65536];              /* connections and TIME-WAIT records with that local port */
+    const struct netstack_sharing *sharing; /* with whom; NULL: with nobody */
 };
 
 void pal__n_ports_init(struct port_table *ports);
@@ -53,15 +54,24 @@ bool pal__n_port_accepts(const struct sock *sock, const struct ip *ip, uint32_t 
 /* Whether the program may send from that address: one of ours, by scope (0: any interface). */
 bool pal__n_port_is_ours(struct netstack *stack, const struct ip *ip, uint32_t scope);
 
+/* Tells those who share the addresses that a use of a port begins, or ends. */
+static inline void port_tell(const struct port_table *ports, uint8_t protocol, uint16_t port, bool begins)
+{
+    if (ports->sharing != NULL)
+        ports->sharing->port(ports->sharing->context, protocol, port, begins);
+}
+
 /* Connections that use a port without being in the table. */
 static inline void port_use(struct port_table *ports, uint16_t port)
 {
     ports->tcp_users[port]++;
+    port_tell(ports, PAL_IPPROTO_TCP, port, true);
 }
 
 static inline void port_unuse(struct port_table *ports, uint16_t port)
 {
     ports->tcp_users[port]--;
+    port_tell(ports, PAL_IPPROTO_TCP, port, false);
 }
 
 static inline struct base_list *port_bucket(struct port_table *ports, uint8_t protocol, uint16_t port)

@@ -188,6 +188,20 @@ bool pal__n_seg_append_control(struct tcb *tcb, uint8_t flag)
     return true;
 }
 
+uint32_t pal__n_seg_copy(const struct seg *first, uint32_t count, uint8_t *to)
+{
+    const struct base_link *link = &first->seq_link;
+    uint32_t size = 0;
+
+    for (; count > 0; count--, link = link->next) {
+        const struct seg *seg = BASE_CONTAINER_OF(link, const struct seg, seq_link);
+
+        memcpy(to + size, seg->chunk->bytes + seg->offset, seg->size);
+        size += seg->size;
+    }
+    return size;
+}
+
 void pal__n_seg_sent(struct tcb *tcb, struct seg *seg, uint64_t now_ns)
 {
     uint32_t length = seg_length(seg);

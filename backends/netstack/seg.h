@@ -84,6 +84,9 @@ bool pal__n_seg_has_room(const struct tcb *tcb);
 /* Appends a SYN or FIN; a FIN goes with the last segment if that was not sent yet. False: no memory. */
 bool pal__n_seg_append_control(struct tcb *tcb, uint8_t flag);
 
+/* The bytes of `first` and of those behind it, count in all, to `to`: how many. */
+uint32_t pal__n_seg_copy(const struct seg *first, uint32_t count, uint8_t *to);
+
 /* It has just been given to the port: to the tail of the list by time. */
 void pal__n_seg_sent(struct tcb *tcb, struct seg *seg, uint64_t now_ns);
 

@@ -87,6 +87,21 @@ int pal__n_sock_name(struct sock *sock, int which, struct pal_addr *out);
  * free. */
 int pal__n_sock_recv_frames(struct sock *sock, struct frame **frames, struct pal_addr *addrs, int max);
 
+/* The first frame that pal__n_sock_recv_frames would give now, and by its .next those behind it; NULL: none, or an
+ * error is to be told first. Until the next call on the socket or a turn of the stack. */
+const struct frame *pal__n_sock_next_frame(const struct sock *sock);
+
+/* A program that keeps frames of pal__n_sock_recv_frames counts them here, by so many more or fewer: windows close for
+ * them as for frames that wait in sockets. */
+void pal__n_stack_count_lent(struct netstack *stack, int change);
+
+/* It has so many copies instead, of what could not be kept: to be seen by, no more. */
+void pal__n_stack_count_copies(struct netstack *stack, uint32_t count);
+
+/* Sockets and program hold less than half of held_frames_max: frames may be kept. Further, windows that have closed
+ * for want of frames might not open again while the program keeps what it has. */
+bool pal__n_stack_has_plenty(const struct netstack *stack);
+
 /* What it is ready for now: PAL_IN, OUT, ERR, HUP, RDHUP, PRI, as poll(2) has it (rule 9 of docs/seam.md): ERR and HUP
  * come with every bit that is watched. What nobody watches may be among them. */
 uint32_t pal__n_sock_ready(const struct sock *sock);

@@ -174,6 +174,31 @@ int pal__n_sock_recv_frames(struct sock *sock, struct frame **frames, struct pal
     return count;
 }
 
+const struct frame *pal__n_sock_next_frame(const struct sock *sock)
+{
+    if (sock->kind == SOCK_UDP)
+        return sock->error == 0 ? udp_of_const(sock)->first : NULL;
+    return tcb_of_const(sock)->recv_first;
+}
+
+void pal__n_stack_count_lent(struct netstack *stack, int change)
+{
+    stack->held_frames += (uint32_t)change;
+    stack->lent.now += (uint32_t)change;
+    if (change > 0)
+        stack->lent.frames += (uint32_t)change;
+}
+
+void pal__n_stack_count_copies(struct netstack *stack, uint32_t count)
+{
+    stack->lent.copies += count;
+}
+
+bool pal__n_stack_has_plenty(const struct netstack *stack)
+{
+    return stack->held_frames < stack->config.held_frames_max / 2;
+}
+
 /* ---- sending ---- */
 
 int32_t pal__n_sock_send(struct sock *sock, const void *data, size_t size, uint32_t flags)

@@ -252,6 +252,13 @@ void pal__n_stack_set_time(struct netstack *stack, uint64_t now_ns)
         stack->now_ns = now_ns;
 }
 
+void pal__n_stack_share(struct netstack *stack, const struct netstack_sharing *sharing)
+{
+    BASE_ASSERT(sharing->number < sharing->stacks && sharing->stacks < PORT_EPHEMERALS);
+    stack->sharing = *sharing;
+    stack->ports->sharing = &stack->sharing;
+}
+
 const uint64_t *pal__n_stack_counters(const struct netstack *stack)
 {
     return stack->counters;

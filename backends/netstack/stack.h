@@ -63,8 +63,15 @@ struct netstack {
     uint32_t port_counters[256]; /* RFC 6056 3.3.4 */
     struct icmp_limit icmp_limit;
     uint32_t ip4_id;
-    uint32_t held_frames; /* received frames that sockets keep */
+    uint32_t held_frames; /* received frames that sockets keep, or the program */
 
+    /* Frames that the program keeps, now and from the beginning; what it got as copies instead. */
+    struct {
+        uint64_t frames, copies;
+        uint32_t now;
+    } lent;
+
+    struct netstack_sharing sharing;            /* .stacks 0: with nobody */
     void (*reason)(int code, const char *text); /* pal__refuse of the backend; NULL: refusals say nothing */
 };
 
@@ -99,6 +106,15 @@ static inline void drop(struct netstack *stack, struct frame *frame, enum netsta
 {
     stack->counters[counter]++;
     frame_free(frame);
+}
+
+/* Nobody here wants this packet of a tuple. True: one of those that share the stack's addresses has taken the frame. */
+static inline bool stack_passes(const struct netstack *stack, const struct packet *packet, const struct tuple *tuple)
+{
+    const struct netstack_sharing *sharing = &stack->sharing;
+
+    return sharing->stacks != 0 && !iface_is_loopback(packet->iface) &&
+           sharing->pass(sharing->context, packet->frame, tuple);
 }
 
 /* ---- loopback.c: the interface of 127/8 and ::1, and the source of big frames ---- */

@@ -4,6 +4,7 @@
  *   tcp_ack.c    and acknowledges something    tcp_syn.c    listeners, half-open connections
  *   tcp_recv.c   and brings bytes              tcp_cookie.c SYN cookies
  *   tcp_out.c    the only file that sends      tcp_timewait.c
+ *   tcp_run.c    several as one frame
  *   tcp_state.c  begins and ends               tcp_isn.c
  *   tcp_timer.c  one wheel timer, nine dates   tcp_pmtu.c   ICMP
  *   tcp_rtx.c    RTT, RTO                      tcp_sock.c   what the program calls
@@ -210,6 +211,15 @@ struct segment {
     uint64_t time_ns; /* when it came in */
 };
 
+/* New segments that go as one frame, which the port cuts: all but the last are of the same size. */
+struct tcp_run {
+    const struct seg *first;
+    struct frame *frame;
+    uint32_t count; /* segments */
+    uint32_t size;  /* bytes of payload of all */
+    uint16_t segment_size;
+};
+
 /* What one segment to be sent says. */
 struct emission {
     const struct tuple *tuple;
@@ -218,6 +228,7 @@ struct emission {
     uint32_t window; /* as it goes into the header */
     const struct tcp_options *options;
     const uint8_t *payload;
+    const struct tcp_run *run; /* instead of payload; NULL */
     uint32_t size;
     uint16_t urgent;
     uint8_t flags;
@@ -261,6 +272,14 @@ static inline bool tcb_can_receive(const struct tcb *tcb)
 static inline bool tcb_has_unacked(const struct tcb *tcb)
 {
     return tcb->snd_una != tcb->snd_nxt;
+}
+
+/* Bytes that the peer's window has room for behind seq; a shrunk window can leave less than none (MUST-34). */
+static inline uint32_t tcb_window_room(const struct tcb *tcb, uint32_t seq)
+{
+    uint32_t edge = tcb->snd_una + tcb->snd_wnd;
+
+    return seq_gt(edge, seq) ? edge - seq : 0;
 }
 
 /* ---- tcp_state.c ---- */
@@ -318,9 +337,19 @@ void pal__n_tcp_reset_for(struct netstack *stack, const struct segment *segment)
 bool pal__n_tcb_resend(struct tcb *tcb, struct seg *seg); /* one, whatever cwnd says */
 bool pal__n_tcb_send_new(struct tcb *tcb);                /* one, whatever cwnd says, if the window has room */
 void pal__n_tcb_probe(struct tcb *tcb);                   /* an empty segment at snd_una - 1 */
+/* RFC 9293 3.8.6.2.1, 3.7.4: is it worth a segment of less than full size, with something unacknowledged or not? */
+bool pal__n_tcb_may_send_small(const struct tcb *tcb, const struct seg *seg, bool has_unacked);
 /* All dirty connections. hold: not those that only owe an ACK which the program's answer may carry. */
 void pal__n_tcp_flush(struct netstack *stack, bool hold);
 uint32_t pal__n_tcb_timestamp(const struct tcb *tcb, uint64_t now_ns); /* ms, with the connection's offset */
+
+/* ---- tcp_run.c ---- */
+bool pal__n_tcb_may_run(const struct tcb *tcb); /* the port cuts frames of this connection, which has a path */
+/* What may go now, of the segment `first`, which may, and of those behind it: at least two, with the frame for them,
+ * which the caller hands over at once. header_size: TCP's, with options. False: it goes alone; there is no frame. */
+bool pal__n_tcb_run_begin(const struct tcb *tcb, const struct seg *first, uint32_t header_size, struct tcp_run *out);
+/* The payload, and what the port is to know; the header is written. */
+void pal__n_tcp_run_finish(const struct tcp_run *run, const struct tuple *tuple, uint32_t header_size);
 
 /* ---- tcp_timer.c ---- */
 void pal__n_tcb_set_date(struct tcb *tcb, enum tcp_date date, uint64_t due_ns);

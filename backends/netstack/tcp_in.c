@@ -95,6 +95,8 @@ static void for_no_connection(struct netstack *stack, struct segment *segment)
         pal__n_listener_in(tcb_of(listener), segment);
         return;
     }
+    if (stack_passes(stack, segment->packet, tuple))
+        return;
     if (!ip_equal(&tuple->local, &tuple->remote) || segment->packet->flags & PACKET_LOOPBACK)
         pal__n_tcp_reset_for(stack, segment);
     ignore(stack, segment, COUNTER_tcp_drop_port);

@@ -163,13 +163,16 @@ static bool cookie_in(struct netstack *stack, struct tcp_listener *listener, str
     return true;
 }
 
-/* No connection, so it can only be the answer to a cookie. If cookies are about, what brings data and is none may have
+/* No connection, so it can only be the answer to a cookie, or for a connection of another stack with this address. If
+ * cookies are about, what brings data and is none may have
  * overtaken the segment that is: it is left unanswered, and comes again. */
 static void ack_in(struct netstack *stack, struct tcp_listener *listener, struct segment *segment)
 {
     bool awaits_cookies = stack->now_ns < listener->cookies_until_ns;
 
     if (awaits_cookies && cookie_in(stack, listener, segment))
+        return;
+    if (stack_passes(stack, segment->packet, &segment->tuple))
         return;
     if (awaits_cookies)
         count(stack, COUNTER_tcp_cookie_bad);
@@ -218,7 +221,8 @@ void pal__n_listener_in(struct tcb *tcb, struct segment *segment)
     if (!has_good_addresses(stack, segment)) {
         drop(stack, frame, COUNTER_tcp_drop_address);
     } else if ((segment->flags & TCP_RST) != 0) {
-        drop(stack, frame, COUNTER_tcp_rst_ignored);
+        if (!stack_passes(stack, segment->packet, &segment->tuple))
+            drop(stack, frame, COUNTER_tcp_rst_ignored);
     } else if ((segment->flags & TCP_ACK) != 0) {
         ack_in(stack, tcb->listener, segment);
     } else if ((segment->flags & (TCP_SYN | TCP_FIN)) == TCP_SYN) {

@@ -7,6 +7,8 @@
 #include "checksum.h"
 #include "stack.h"
 
+enum { TRIES_IN_VAIN = 64 }; /* of a flush */
+
 uint32_t pal__n_tcb_timestamp(const struct tcb *tcb, uint64_t now_ns)
 {
     return (uint32_t)(now_ns / TCP_TICK_NS) + tcb->ts_offset;
@@ -59,13 +61,14 @@ int pal__n_tcp_emit(struct netstack *stack, const struct emission *emission)
     uint8_t options[TCP_OPTIONS_SIZE_MAX];
     uint32_t options_size = emission->options == NULL ? 0 : pal__n_tcp_options_write(options, emission->options);
     uint32_t header_size = TCP_SIZE + options_size;
+    const struct tcp_run *run = emission->run;
     struct frame *frame;
 
     if (iface_tx_room(emission->dst->iface) == 0) {
         count(stack, COUNTER_tcp_send_failed);
         return PAL_EAGAIN;
     }
-    frame = pal__n_ip_frame(stack, emission->dst, header_size + emission->size);
+    frame = run != NULL ? run->frame : pal__n_ip_frame(stack, emission->dst, header_size + emission->size);
     if (frame == NULL) {
         count(stack, COUNTER_tcp_send_failed);
         return PAL_ENOBUFS;
@@ -73,11 +76,24 @@ int pal__n_tcp_emit(struct netstack *stack, const struct emission *emission)
     frame->size = header_size + emission->size;
     write_header(frame->data, emission, options_size);
     memcpy(frame->data + TCP_SIZE, options, options_size);
-    finish(frame, emission, header_size, emission->dst->iface->caps.flags);
-    count(stack, COUNTER_tcp_out);
+    if (run != NULL) {
+        pal__n_tcp_run_finish(run, emission->tuple, header_size);
+        how.packets = run->count;
+        stack->counters[COUNTER_tcp_out] += run->count;
+        count(stack, COUNTER_tcp_tso);
+    } else {
+        finish(frame, emission, header_size, emission->dst->iface->caps.flags);
+        count(stack, COUNTER_tcp_out);
+    }
     if (emission->flags & TCP_RST)
         count(stack, COUNTER_tcp_rst_out);
     return pal__n_ip_send(stack, &how, frame);
+}
+
+/* The next segment reports what has come out of order, or twice. */
+static bool owes_sack(const struct tcb *tcb)
+{
+    return tcb->flags & TCP_F_SACK && (tcb->ooo != NULL || tcb->dsack.start != tcb->dsack.end);
 }
 
 /* Timestamps and SACK blocks of every segment but a SYN. */
@@ -89,7 +105,7 @@ static void fill_options(struct tcb *tcb, struct tcp_options *options)
         options->ts_value = pal__n_tcb_timestamp(tcb, tcb->sock.stack->now_ns);
         options->ts_echo = tcb->ts_recent;
     }
-    if (tcb->flags & TCP_F_SACK && (tcb->ooo != NULL || tcb->dsack.start != tcb->dsack.end)) {
+    if (owes_sack(tcb)) {
         uint32_t max = tcb->flags & TCP_F_TIMESTAMPS ? 3 : 4; /* RFC 2018 3: what 40 bytes hold */
 
         options->sack_count = pal__n_tcb_sack_blocks(tcb, options->sacks, max);
@@ -145,9 +161,9 @@ static void acknowledged(struct tcb *tcb, uint32_t edge)
     pal__n_tcb_clear_date(tcb, DATE_DELACK);
 }
 
-/* One segment with the connection's state of now. False: it could not be handed over. */
+/* One segment, or a run, with the connection's state of now. False: it could not be handed over. */
 static bool emit(struct tcb *tcb, uint32_t seq, uint8_t flags, const uint8_t *payload, uint32_t size,
-                 struct tcp_options *options)
+                 struct tcp_options *options, const struct tcp_run *run)
 {
     uint32_t edge = pal__n_tcb_edge(tcb);
     struct emission emission = {.tuple = &tcb->sock.tuple,
@@ -157,6 +173,7 @@ static bool emit(struct tcb *tcb, uint32_t seq, uint8_t flags, const uint8_t *pa
                                 .window = (edge - tcb->rcv_nxt) >> tcb->rcv_scale,
                                 .options = options,
                                 .payload = payload,
+                                .run = run,
                                 .size = size,
                                 .flags = flags,
                                 .ttl = tcb->sock.ttl,
@@ -192,6 +209,31 @@ static uint8_t flags_of(const struct tcb *tcb, const struct seg *seg)
     return flags;
 }
 
+/* New segments from seg on, as one frame that the port cuts: the same on the wire as one by one, and counted alike.
+ * False: nothing has been done, it is to go alone. */
+static bool send_run(struct tcb *tcb, struct seg *seg)
+{
+    const struct seg *last = seg;
+    struct tcp_options options;
+    struct tcp_run run;
+
+    if (owes_sack(tcb)) /* which each of them would repeat */
+        return false;
+    fill_options(tcb, &options);
+    if (!pal__n_tcb_run_begin(tcb, seg, TCP_SIZE + options_size(&options), &run))
+        return false;
+    for (uint32_t i = 1; i < run.count; i++)
+        last = seg_of(last->seq_link.next);
+    if (!emit(tcb, seg->seq, flags_of(tcb, last), NULL, run.size, &options, &run))
+        return false;
+    for (uint32_t i = 0; i < run.count; i++) {
+        if (tcb->recovery == RECOVERY_FAST)
+            tcb->prr_out += seg_length(tcb->unsent);
+        pal__n_seg_sent(tcb, tcb->unsent, tcb->sock.stack->now_ns);
+    }
+    return true;
+}
+
 /* The first time or again. Cuts it to what fits beside the options. */
 static bool send_seg(struct tcb *tcb, struct seg *seg)
 {
@@ -210,7 +252,7 @@ static bool send_seg(struct tcb *tcb, struct seg *seg)
             return false;
         }
     }
-    if (!emit(tcb, seg->seq, flags_of(tcb, seg), payload, seg->size, &options))
+    if (!emit(tcb, seg->seq, flags_of(tcb, seg), payload, seg->size, &options, NULL))
         return false;
     if (seg->flags & SEG_SYN && tcb->syn_sends < UINT8_MAX)
         tcb->syn_sends++;
@@ -230,16 +272,7 @@ bool pal__n_tcb_resend(struct tcb *tcb, struct seg *seg)
     return pal__n_tcb_route(tcb) && send_seg(tcb, seg);
 }
 
-/* Bytes that the peer's window has room for behind seq; a shrunk window can leave less than none (MUST-34). */
-static uint32_t window_room(const struct tcb *tcb, uint32_t seq)
-{
-    uint32_t edge = tcb->snd_una + tcb->snd_wnd;
-
-    return seq_gt(edge, seq) ? edge - seq : 0;
-}
-
-/* RFC 9293 3.8.6.2.1, 3.7.4: is it worth a segment of less than full size? */
-static bool may_send_small(const struct tcb *tcb, const struct seg *seg)
+bool pal__n_tcb_may_send_small(const struct tcb *tcb, const struct seg *seg, bool has_unacked)
 {
     if (tcb->flags & TCP_F_HOLD_OVER || seg->flags & SEG_FIN)
         return true;
@@ -247,7 +280,7 @@ static bool may_send_small(const struct tcb *tcb, const struct seg *seg)
         return true; /* more is queued behind it: it will not grow */
     if (seg->flags & SEG_MORE || tcb->flags & TCP_F_CORK)
         return false;
-    return tcb->flags & TCP_F_NODELAY || !tcb_has_unacked(tcb);
+    return tcb->flags & TCP_F_NODELAY || !has_unacked;
 }
 
 /* The first unsent segment, cut to what may go now; NULL: nothing may. */
@@ -260,7 +293,7 @@ static struct seg *next_new(struct tcb *tcb, bool ignore_cwnd)
         return NULL;
     if (seg->flags & SEG_SYN)
         return seg;
-    room = window_room(tcb, seg->seq);
+    room = tcb_window_room(tcb, seg->seq);
     if (room == 0)
         return NULL;
     if (seg->size > tcb->mss && !pal__n_seg_split(tcb, seg, tcb->mss)) {
@@ -274,10 +307,10 @@ static struct seg *next_new(struct tcb *tcb, bool ignore_cwnd)
 
         if (silly || !pal__n_seg_split(tcb, seg, room)) /* if need be, all but its FIN */
             return NULL;
-    } else if (seg->size < tcb->mss && !may_send_small(tcb, seg)) {
+    } else if (seg->size < tcb->mss && !pal__n_tcb_may_send_small(tcb, seg, tcb_has_unacked(tcb))) {
         return NULL;
     }
-    return !ignore_cwnd && pipe + seg_length(seg) > tcb->cwnd && pipe > 0 ? NULL : seg;
+    return !ignore_cwnd && pipe + seg_length(seg) > tcb->cwnd && pipe > 0 ? NULL : seg; /* see tcp_run.c too */
 }
 
 bool pal__n_tcb_send_new(struct tcb *tcb)
@@ -295,7 +328,7 @@ static struct seg *next_lost(struct tcb *tcb)
 
     if (seg == NULL || (tcb->flags & TCP_F_TIMED_OUT && pipe > 0)) /* RFC 6298 5.4, however small they are */
         return NULL;
-    if (seg->seq != tcb->snd_una && window_room(tcb, seg->seq) < seg_length(seg))
+    if (seg->seq != tcb->snd_una && tcb_window_room(tcb, seg->seq) < seg_length(seg))
         return NULL;
     return pipe + seg_length(seg) > tcb->cwnd && pipe > 0 ? NULL : seg;
 }
@@ -314,7 +347,7 @@ static void append_wanted_fin(struct tcb *tcb)
 /* What is lost, then what is new, as far as windows, port and memory allow. */
 static void send_data(struct tcb *tcb)
 {
-    bool sent_new = false;
+    bool sent_new = false, cuts = pal__n_tcb_may_run(tcb);
     struct seg *seg;
 
     while ((seg = next_lost(tcb)) != NULL) {
@@ -323,7 +356,7 @@ static void send_data(struct tcb *tcb)
     }
     if (pal__n_seg_first_lost(tcb) == NULL) {
         while ((seg = next_new(tcb, false)) != NULL) {
-            if (!send_seg(tcb, seg))
+            if (!(cuts && send_run(tcb, seg)) && !send_seg(tcb, seg))
                 break;
             sent_new = true;
         }
@@ -403,7 +436,7 @@ bool pal__n_tcb_send_ack(struct tcb *tcb)
     if (!pal__n_tcb_route(tcb))
         return false;
     fill_options(tcb, &options);
-    return emit(tcb, tcb->snd_nxt, TCP_ACK, NULL, 0, &options);
+    return emit(tcb, tcb->snd_nxt, TCP_ACK, NULL, 0, &options, NULL);
 }
 
 /* RFC 9293 3.8.4: an empty segment just below what the peer waits for, which it has to answer, whatever its window. */
@@ -414,7 +447,7 @@ void pal__n_tcb_probe(struct tcb *tcb)
     if (!pal__n_tcb_route(tcb))
         return;
     fill_options(tcb, &options);
-    if (!emit(tcb, tcb->snd_una - 1, TCP_ACK, NULL, 0, &options))
+    if (!emit(tcb, tcb->snd_una - 1, TCP_ACK, NULL, 0, &options, NULL))
         tcb->flags &= ~(uint32_t)TCP_F_BLOCKED; /* the next probe makes up for it */
 }
 
@@ -485,28 +518,42 @@ static bool may_hold(const struct tcb *tcb)
            tcb->sock.interest & PAL_IN && !(tcb->flags & TCP_F_FIN_RECEIVED) && tcb->unsent == NULL && tcb->lost == 0;
 }
 
+/* One dirty connection. False: something stands in its way, and it is on that list. */
+static bool flush_one(struct base_link *link, struct base_list *blocked)
+{
+    struct tcb *tcb = BASE_CONTAINER_OF(link, struct tcb, dirty_link);
+
+    tcb->flags &= ~(uint32_t)TCP_F_DIRTY;
+    pal__n_tcb_output(tcb);
+    if (!(tcb->flags & TCP_F_BLOCKED) || tcb->flags & TCP_F_DIRTY)
+        return true;
+    tcb->flags |= TCP_F_DIRTY;
+    base_list_push_back(blocked, link);
+    return false;
+}
+
+/* Data goes before acknowledgements that were held back: the peer waits for it. With so many in vain a port is full,
+ * and nobody else is looked at: else every turn would try all who wait. They are the first of the next. */
 void pal__n_tcp_flush(struct netstack *stack, bool hold)
 {
     struct base_list held, blocked;
     struct base_link *link;
+    int in_vain = 0;
+    bool is_full;
 
     base_list_init(&held);
     base_list_init(&blocked);
     pal__n_tcp_open_windows(stack);
-    while ((link = base_list_pop_front(&stack->dirty)) != NULL) {
-        struct tcb *tcb = BASE_CONTAINER_OF(link, struct tcb, dirty_link);
-
-        if (hold && may_hold(tcb)) {
+    while (in_vain < TRIES_IN_VAIN && (link = base_list_pop_front(&stack->dirty)) != NULL) {
+        if (may_hold(BASE_CONTAINER_OF(link, struct tcb, dirty_link)))
             base_list_push_back(&held, link);
-            continue;
-        }
-        tcb->flags &= ~(uint32_t)TCP_F_DIRTY;
-        pal__n_tcb_output(tcb);
-        if (tcb->flags & TCP_F_BLOCKED && !(tcb->flags & TCP_F_DIRTY)) {
-            tcb->flags |= TCP_F_DIRTY;
-            base_list_push_back(&blocked, link);
-        }
+        else
+            in_vain += !flush_one(link, &blocked);
     }
-    base_list_append(&stack->dirty, &blocked); /* in front: the last one says whether all are (pal__n_stack_next) */
-    base_list_append(&stack->dirty, &held);
+    while (!hold && in_vain < TRIES_IN_VAIN && (link = base_list_pop_front(&held)) != NULL)
+        in_vain += !flush_one(link, &blocked);
+    is_full = in_vain == TRIES_IN_VAIN;
+    /* The last one says whether there is something to send at once (pal__n_stack_next). */
+    base_list_append(&stack->dirty, is_full ? &held : &blocked);
+    base_list_append(&stack->dirty, is_full ? &blocked : &held);
 }

@@ -288,6 +288,8 @@ static void deliver_to_one(struct netstack *stack, struct packet *packet, const 
 {
     struct sock *sock = find(stack, tuple, packet->iface->index);
 
+    if (sock == NULL && stack_passes(stack, packet, tuple))
+        return;
     if (sock == NULL) {
         frame_push(packet->frame, UDP_SIZE); /* what it quotes begins with the header */
         pal__n_icmp_port_unreachable(stack, packet);

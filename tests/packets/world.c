@@ -177,7 +177,7 @@ static void header_nic(struct run *run, struct words *words)
         else if (strcmp(word, "rx-checksum") == 0)
             run->caps.flags |= NIC_RX_CHECKSUM;
         else if (strcmp(word, "tso") == 0)
-            run->caps.flags |= NIC_TX_SEGMENTS | NIC_TX_CHECKSUM;
+            run->caps.flags |= NIC_TX_SEGMENTS | NIC_TX_SEGMENTS6 | NIC_TX_CHECKSUM;
         else if (strcmp(word, "pads") == 0)
             run->caps.flags |= NIC_PADS;
         else if (starts(word, "mtu="))
@@ -292,10 +292,12 @@ static void add_gateway(struct run *run)
 
 static void make_port(struct run *run, uint32_t index)
 {
+    enum { ROOM = 2048, SEGMENTS_ROOM = 9018 };
     struct port *port = &run->ports[index];
     struct nic_caps caps = run->caps;
+    uint32_t least = caps.flags & NIC_TX_SEGMENTS ? SEGMENTS_ROOM : ROOM;
 
-    caps.frame_room = caps.mtu + 18 < 2048 ? 2048 : caps.mtu + 18;
+    caps.frame_room = caps.mtu + 18 < least ? least : caps.mtu + 18;
     caps.mac[4] = (uint8_t)(caps.mac[4] + index);
     port_create(port, run, index, &caps);
     if (run->ring != 0)
