@@ -120,7 +120,8 @@ def main():
         for name, path in merged:
             swap.works_on(name, path, "-flto", "-O2")
         for one, other in itertools.combinations(merged, 2):
-            swap.collide(one, other, "-flto", "-O2")
+            if one in merged[:2]: # a link compiles the first: each large one collides with the two small ones
+                swap.collide(one, other, "-flto", "-O2")
         swap.expect(digest(arguments.app) == before, "the application's object is the same file as before")
     print(f"{swap.held} held, {swap.broken} broken")
     return 1 if swap.broken else 0
