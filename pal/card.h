@@ -14,8 +14,8 @@ extern "C" {
 /* Keys of pal_ctl, each with its value. In a get the value is written. */
 enum {
     PAL_CTL_CARD_TEXT = 0x200, /* get, struct pal_card_text: all settings in full, and what is known of the ports */
-    PAL_CTL_CARD_COUNTERS, /* get, struct pal_card_counters: of this thread's stack and queues. May ask the card */
-    PAL_CTL_CARD_NAMES,    /* get, struct pal_card_names: what the stack's counters are called, in their order */
+    PAL_CTL_CARD_COUNTERS,     /* get, struct pal_card_counters: of this thread's stack and queues. May ask the card */
+    PAL_CTL_CARD_NAMES,        /* get, struct pal_card_names: what the stack's counters are called, in their order */
     PAL_CTL_CARD_CAPTURE, /* set, uint32_t: 1 begins to write the capture that the settings name, 0 stops. PAL_EINVAL:
                                 * they name none */
     PAL_CTL_CARD_LINK,    /* get, struct pal_card_link */
@@ -34,7 +34,11 @@ struct pal_card_counters {
     uint64_t port_received, port_received_bytes, port_sent, port_sent_bytes;
     uint64_t port_missed, port_no_buffer, port_errors; /* lost by the card: its queue was full; no buffer; bad frames */
     uint64_t queue_received, queue_sent, queue_full;   /* of this thread's queues; bursts that were not taken whole */
+    uint64_t queue_given, queue_taken, queue_lost;     /* frames to other threads' stacks and from them; for which
+                                                        * there was no room there */
     uint64_t buffers_used;                             /* now: in rings, in the stack, with the program */
+    uint64_t leases_lent, leases_copied;               /* received: packet buffers themselves; copies, of the rest */
+    uint64_t frames_lent;                              /* now: packet buffers that the program has as leases */
     uint64_t turns, kernel_looks, sleeps;              /* of waits */
     uint64_t sockets, connections, half_open, time_waits; /* now */
     uint64_t *stack;                                      /* room for stack_count of the stack's own, or NULL */

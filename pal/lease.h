@@ -12,13 +12,19 @@
 extern "C" {
 #endif
 
-enum { PAL_LEASE_HEADROOM = 448 }; /* bytes before the data as received, where pal_lease_info finds the metadata */
+/* The metadata of a lease is a struct pal_msg, PAL_LEASE_HEADROOM bytes before the data as received, or up to 7 more:
+ * at a multiple of PAL_LEASE_ALIGN. So the data may lie anywhere, as a packet's payload does. A backend has in front of
+ * it PAL_LEASE_HEADROOM + PAL_LEASE_ALIGN - 1 bytes that belong to the lease alone; before data that lies at such a
+ * multiple itself PAL_LEASE_HEADROOM are enough. What ->addr points to has its place behind the pal_msg. */
+enum { PAL_LEASE_HEADROOM = 448, PAL_LEASE_ALIGN = 8 };
 PAL_STATIC_ASSERT(PAL_LEASE_HEADROOM >= sizeof(struct pal_msg) + sizeof(struct pal_addr), "room for the metadata");
+PAL_STATIC_ASSERT(PAL_LEASE_HEADROOM % PAL_LEASE_ALIGN == 0, "aligned data has aligned metadata");
 
 /* Takes what has arrived for sock into at most max leases: their number, >= 1, in order (a datagram each; an empty one
- * has size 0). 0: end of stream. PAL_EAGAIN. PAL_ENOBUFS: no lease is left, or this socket holds its share: the next
- * wait reports PAL_STARVED once, then nothing until half of what is not reserved is free (with shares: one lease, and
- * the socket is below its own; rule 13); it means "not now", not "broken".
+ * has size 0; how many a stream's bytes come in is the backend's affair). 0: end of stream. PAL_EAGAIN. PAL_ENOBUFS: no
+ * lease is left, or this socket holds its share: the next wait reports PAL_STARVED once, then nothing until half of
+ * what is not reserved is free (with shares: one lease, and the socket is below its own; rule 13); it means "not now",
+ * not "broken".
  * PAL_EINVAL: the socket is in no poll: watch it, or submit an op (one that is idle may have left its poll).
  * PAL_ENOTSUP: its handles are passed (PAL_SO_PASS). Owner's thread. Kernel backends: 1 call, for up to 16 leases. */
 int pal_lease_recv(pal_sock sock, struct pal_lease *out, int max);
@@ -34,11 +40,12 @@ int pal_lease_send(pal_sock sock, struct pal_lease *leases, int count);
 /* Gives count leases back. Owner's thread; another one asserts. No call, but 1 a socket that had starved. */
 void pal_lease_release(pal_poll *poll, const struct pal_lease *leases, int count);
 
-/* What is known of a received datagram: sender in ->addr, metadata by ->have. Only before the lease's data has been
- * advanced; of a stream's lease only ->size is set. */
+/* What is known of a received datagram: sender in ->addr, metadata by ->have. The lease's, until it is given back. Only
+ * before the lease's data has been advanced; of a stream's lease only ->size is set. */
 static inline const struct pal_msg *pal_lease_info(const struct pal_lease *lease)
 {
-    return (const struct pal_msg *)(const void *)(lease->data - PAL_LEASE_HEADROOM);
+    const uint8_t *at = lease->data - PAL_LEASE_HEADROOM;
+    return (const struct pal_msg *)(const void *)(at - (uintptr_t)at % PAL_LEASE_ALIGN);
 }
 
 #ifdef __cplusplus

@@ -7,6 +7,7 @@
 #include "../common/refusal.h"
 #include "../netstack/stack.h"
 #include "../posix/kernel.h"
+#include "lease.h"
 #include "ring.h"
 
 enum { BATCH = 64 };
@@ -32,6 +33,7 @@ void pal__b_lane_begin(pal_poll *poll, struct base_list *roused)
     if (has_begun(lane))
         pal__b_lane_end(poll->leases.number);
     waiter_init(&lane->waiter, roused);
+    pal__b_lease_begin();
     lane->kernel_armed = 0;
 }
 

@@ -1,5 +1,6 @@
 /* sock_end.c: how a handle of a user-space stack ends: shut down, closed, or gone with its host. Rules 7, 8 and 17. */
 #include "../common/machine.h"
+#include "lease.h"
 #include "refused.h"
 #include "ring.h"
 
@@ -37,6 +38,7 @@ int pal__b_release(pal_sock sock, intptr_t *native)
 
 void pal__b_abandon(struct netstack *stack)
 {
+    pal__b_lease_abandon(stack);
     for (uint32_t number = 1, top = pal__slots_top(); number < top; number++) {
         struct slot *slot = &pal__slots[number];
         struct sock *sock = pal__b_socks[number];

@@ -1,20 +1,11 @@
-/* lease.c: leases by copying: receive into the poll's pool, send from it. See lease.h. */
+/* lease.c: leases: receive into the poll's pool, or take what a source lends; send from either. See lease.h. */
 #include "lease.h"
 
 #include "machine.h"
 #include "refusal.h"
 #include <pal/socket.h>
 
-enum {
-    LEASE_BATCH = 16,
-    LEASE_WANTS = PAL_META_LOCAL | PAL_META_TTL | PAL_META_TOS | PAL_META_TIME | PAL_META_DROPPED | PAL_META_GSO |
-                  PAL_META_CRED /* handles, and what the error queue tells, are not for leases */
-};
-
-static struct pal_msg *metadata_of(uint8_t *data)
-{
-    return (struct pal_msg *)(void *)(data - PAL_LEASE_HEADROOM);
-}
+const struct lease_source *_Atomic pal__lease_source;
 
 /* An empty lease for slot, its metadata cleared; false when there is none for it. */
 static bool lend(pal_poll *poll, struct slot *slot, struct pal_lease *out)
@@ -36,12 +27,32 @@ static void give_back(pal_poll *poll, const struct pal_lease *lease)
         continue;
 }
 
+/* In what follows max is LEASE_BATCH at most. */
+
+/* What can be had without a copy, of streams and datagrams alike; 0: none. */
+static int recv_loans(const struct lease_source *source, pal_poll *poll, struct slot *slot, struct pal_lease *out,
+                      int max)
+{
+    struct lease_loan loans[LEASE_BATCH];
+    uint32_t lent = slot->leases, share = poll->leases_per_sock_max > lent ? poll->leases_per_sock_max - lent : 0;
+    uint32_t room = share < poll->leases.free_count ? share : poll->leases.free_count;
+    if (room < (uint32_t)max)
+        max = (int)room;
+    if (max == 0)
+        return 0;
+    int count = source->lend(poll, slot, loans, max);
+    for (int i = 0; i < count; i++)
+        out[i] = pal__lease_take_loan(&poll->leases, slot_handle(slot), &loans[i]);
+    slot->leases += (uint16_t)count;
+    return count;
+}
+
 /* Streams: one call gathers into as many leases as it fills. A second call would eat an error that the first one left
  * for the caller to see. */
 static int recv_stream(pal_poll *poll, struct slot *slot, struct pal_lease *out, int max)
 {
     struct pal_iov pieces[LEASE_BATCH];
-    int count = 0, most = slot->type != PAL_SOCK_STREAM ? 1 : max < LEASE_BATCH ? max : LEASE_BATCH;
+    int count = 0, most = slot->type == PAL_SOCK_STREAM ? max : 1;
     for (; count < most && lend(poll, slot, &out[count]); count++)
         pieces[count] = (struct pal_iov){.data = out[count].data, .size = poll->leases.size};
     if (count == 0)
@@ -58,7 +69,7 @@ static int recv_stream(pal_poll *poll, struct slot *slot, struct pal_lease *out,
     for (int i = 0; i < filled; i++) {
         out[i].size = left < poll->leases.size ? left : poll->leases.size;
         left -= out[i].size;
-        *metadata_of(out[i].data) = (struct pal_msg){.size = (int32_t)out[i].size};
+        *lease_metadata(out[i].data) = (struct pal_msg){.size = (int32_t)out[i].size};
     }
     return filled ? filled : result;
 }
@@ -69,10 +80,8 @@ static int recv_datagrams(pal_poll *poll, struct slot *slot, struct pal_lease *o
     struct pal_iov iov[LEASE_BATCH];
     struct pal_msg batch[LEASE_BATCH];
     int count = 0;
-    if (max > LEASE_BATCH)
-        max = LEASE_BATCH;
     while (count < max && lend(poll, slot, &out[count])) {
-        struct pal_addr *addr = (struct pal_addr *)(void *)(metadata_of(out[count].data) + 1);
+        struct pal_addr *addr = (struct pal_addr *)(void *)(lease_metadata(out[count].data) + 1);
         iov[count] = (struct pal_iov){.data = out[count].data, .size = poll->leases.size};
         batch[count] = (struct pal_msg){.iov = &iov[count], .iov_count = 1, .addr = addr, .want = LEASE_WANTS};
         count++;
@@ -84,11 +93,26 @@ static int recv_datagrams(pal_poll *poll, struct slot *slot, struct pal_lease *o
         give_back(poll, &out[i]);
     for (int i = 0; i < received; i++) {
         out[i].size = (uint32_t)batch[i].size;
-        *metadata_of(out[i].data) = batch[i];
-        metadata_of(out[i].data)->iov = NULL; /* it was this frame's */
-        metadata_of(out[i].data)->iov_count = 0;
+        *lease_metadata(out[i].data) = batch[i];
+        lease_metadata(out[i].data)->iov = NULL; /* it was this frame's */
+        lease_metadata(out[i].data)->iov_count = 0;
     }
     return received;
+}
+
+/* Of datagrams as many as are there: behind those that are lent those that cannot be. */
+static int receive(pal_poll *poll, struct slot *slot, struct pal_lease *out, int max)
+{
+    const struct lease_source *source =
+        in_stack(slot_handle(slot)) ? atomic_load_explicit(&pal__lease_source, memory_order_relaxed) : NULL;
+    bool is_stream = slot->type != PAL_SOCK_DGRAM && slot->type != PAL_SOCK_RAW;
+    int lent = source ? recv_loans(source, poll, slot, out, max) : 0;
+    if (lent && (is_stream || lent == max || !source->waits(slot)))
+        return lent;
+    int result = is_stream ? recv_stream(poll, slot, out, max) : recv_datagrams(poll, slot, out + lent, max - lent);
+    if (source && result > 0)
+        source->copied(slot, result);
+    return !lent ? result : result > 0 ? lent + result : lent;
 }
 
 int pal__lease_recv(pal_sock sock, struct pal_lease *out, int max)
@@ -107,8 +131,7 @@ int pal__lease_recv(pal_sock sock, struct pal_lease *out, int max)
     if (UNLIKELY(slot_flags(slot) & SLOT_PASS))
         return pal__refuse(PAL_ENOTSUP,
                            "leases cannot carry passed handles: switch PAL_SO_PASS off or receive messages");
-    int result = slot->type == PAL_SOCK_DGRAM || slot->type == PAL_SOCK_RAW ? recv_datagrams(poll, slot, out, max)
-                                                                            : recv_stream(poll, slot, out, max);
+    int result = receive(poll, slot, out, max < LEASE_BATCH ? max : LEASE_BATCH);
     if (LIKELY(result != PAL_ENOBUFS))
         return result;
     pal__machine_hungry(slot);
@@ -129,7 +152,7 @@ int pal__lease_reserve(pal_poll *poll, struct pal_lease *out, int count, uint32_
     for (int i = 0; i < count; i++) {
         out[i] = pal__lease_take(&poll->leases, (pal_sock){0});
         out[i].size = size;
-        *metadata_of(out[i].data) = (struct pal_msg){.size = (int32_t)size};
+        *lease_metadata(out[i].data) = (struct pal_msg){.size = (int32_t)size};
     }
     return 0;
 }

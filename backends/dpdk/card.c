@@ -108,19 +108,34 @@ static int open_capture(uint32_t queue, struct base_text *words)
     return 0;
 }
 
+/* All are stopped before the first is closed: they may have each other's buffers. */
+uint64_t pal__d_card_close_ports(uint32_t count)
+{
+    uint64_t missing = 0;
+    for (uint32_t i = 0; i < count; i++)
+        pal__d_port_stop(pal__d_card.ports[i]);
+    pal__d_steer_close(pal__d_card.steer);
+    pal__d_card.steer = NULL;
+    for (uint32_t i = 0; i < count; i++)
+        missing += pal__d_port_close(pal__d_card.ports[i]);
+    return missing;
+}
+
 static int open_ports(struct base_text *words)
 {
-    for (uint32_t i = 0; i < pal__d_card.settings.device_count; i++) {
-        int error = pal__d_port_open(&pal__d_card.settings, i, &pal__d_card.ports[i], words);
-        if (!error)
-            continue;
-        for (uint32_t k = 0; k < i; k++)
-            pal__d_port_stop(pal__d_card.ports[k]);
-        for (uint32_t k = 0; k < i; k++)
-            pal__d_port_close(pal__d_card.ports[k]);
-        return error;
+    uint32_t count = 0, queues = pal__d_card.settings.queues;
+    int error = 0;
+    while (!error && count < pal__d_card.settings.device_count) {
+        error = pal__d_port_open(&pal__d_card.settings, count, &pal__d_card.ports[count], words);
+        count += !error;
     }
-    return 0;
+    if (!error && queues > 1)
+        error = pal__d_steer_open(pal__d_card.ports, count, queues, &pal__d_card.steer, words);
+    if (!error)
+        error = open_capture(0, words);
+    if (error)
+        pal__d_card_close_ports(count);
+    return error;
 }
 
 /* DPDK starts once a process: an attempt after one whose devices were refused goes on with what runs. */
@@ -135,14 +150,7 @@ static int start(struct base_text *words)
         error = pal__d_eal_start(&pal__d_card.settings, &plan, words);
         pal__d_card.starter = thread_mark();
     }
-    error = error ? error : open_ports(words);
-    if (error || !(error = open_capture(0, words)))
-        return error;
-    for (uint32_t i = 0; i < pal__d_card.settings.device_count; i++)
-        pal__d_port_stop(pal__d_card.ports[i]);
-    for (uint32_t i = 0; i < pal__d_card.settings.device_count; i++)
-        pal__d_port_close(pal__d_card.ports[i]);
-    return error;
+    return error ? error : open_ports(words);
 }
 
 /* A thread has ended; also one that was not started by the seam. */
@@ -182,7 +190,7 @@ static int first_start(struct base_text *words)
     atomic_store(pal__d_card.present, 1);
     if ((error = start(words)))
         return error;
-    atomic_store(&pal__d_card.captures, true);
+    atomic_store(&pal__d_card.captures, !pal__d_card.settings.pcap_off);
     pal__d_card.stage = STAGE_RUNS;
     return 0;
 }
@@ -238,9 +246,12 @@ static struct nic *with_capture(struct home *home, uint32_t device, struct nic *
 
 static int add_ports(struct home *home, struct base_text *words)
 {
+    struct steer *steer = pal__d_home_steer(home);
     int error = open_capture(home->queue, words);
-    for (uint32_t i = 0; !error && i < pal__d_card_ports(); i++) {
+    for (uint32_t i = 0; !error && i < pal__d_card_ports() && !pal__d_card.settings.devices[i].is_loopback; i++) {
         struct nic *nic = with_capture(home, i, pal__d_port_nic(pal__d_card.ports[i], home->queue));
+        if (steer)
+            nic = pal__d_steer_nic(steer, i, home->queue, nic);
         int ifindex = pal__d_apply(&pal__d_card.settings, i, home->stack, nic, words);
         error = ifindex < 0 ? ifindex : 0;
     }
@@ -285,6 +296,15 @@ static int enter(struct home *home, struct base_text *words)
     return error;
 }
 
+/* The device that the settings have carry the loopback interface: the last. */
+static struct nic *carrier_of(const struct home *home)
+{
+    uint32_t last = pal__d_card_ports() - 1;
+    return home->queue != DPDK_QUEUES_MAX && pal__d_card.settings.devices[last].is_loopback
+               ? pal__d_port_nic(pal__d_card.ports[last], home->queue)
+               : NULL;
+}
+
 static int begin_home(struct home *home, struct base_text *words)
 {
     uint32_t mbufs = pal__d_card.settings.mbufs;
@@ -300,6 +320,7 @@ static int begin_home(struct home *home, struct base_text *words)
         .held_frames_max = mbufs ? mbufs / 2 : 4096,
     };
     *home = (struct home){.queue = free_queue(), .quiet_ns = config.now_ns};
+    config.carrier = carrier_of(home);
     pal__k_random(&config.seed, sizeof config.seed);
     int error = pal__n_stack_create(&config, &home->stack);
     if (error)
@@ -308,6 +329,8 @@ static int begin_home(struct home *home, struct base_text *words)
     if (home->queue == DPDK_QUEUES_MAX)
         return 0;
     error = enter(home, words);
+    if (!error && pal__d_home_steer(home))
+        pal__d_steer_begin(pal__d_home_steer(home), home->queue, home->stack);
     return error ? error : add_ports(home, words);
 }
 
@@ -382,6 +405,8 @@ void pal__d_home_end(struct home *home)
         pal__b_abandon(home->stack);
         pal__n_stack_destroy(home->stack, true);
     }
+    if (pal__d_home_steer(home))
+        pal__d_steer_end(pal__d_home_steer(home), home->queue);
     for (uint32_t i = 0; i < DPDK_DEVICES_MAX; i++)
         if (home->captures[i])
             pal__n_pcap_destroy(home->captures[i]);

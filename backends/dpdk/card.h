@@ -13,6 +13,7 @@
 #include "../netstack/netstack.h"
 #include "../netstack/nic_pcap.h"
 #include "port.h"
+#include "steer.h"
 #include <pal/card.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,14 +33,14 @@ struct home {
     uint32_t in_vain; /* tries since the last turn that found nothing */
 
     /* wait.c: sleeping */
-    bool listens;                 /* fds are set up for a sleep: frames that come from now on end it */
-    bool hears_all;               /* every port has one */
-    uint32_t fd_count;            /* descriptors of the ports' queues */
-    int fds[DPDK_DEVICES_MAX];    /* and those of cards, whose events are taken by reading */
-    bool taken[DPDK_DEVICES_MAX]; /* by reading */
-    bool stuck;                   /* what is left to do is to send what a port does not take: no link, a full ring */
-    uint64_t received;            /* frames, when it was last looked at */
-    uint64_t quiet_ns;            /* since when no frame has come */
+    bool listens;                     /* fds are set up for a sleep: frames that come from now on end it */
+    bool hears_all;                   /* every port has one */
+    uint32_t fd_count;                /* descriptors of the ports' queues */
+    int fds[DPDK_DEVICES_MAX + 1];    /* and those of cards, and the bell, whose events are taken by reading */
+    bool taken[DPDK_DEVICES_MAX + 1]; /* by reading */
+    bool stuck;        /* what is left to do is to send what a port does not take: no link, a full ring */
+    uint64_t received; /* frames, when it was last looked at */
+    uint64_t quiet_ns; /* since when no frame has come */
 };
 
 /* What all threads share. Under the lock, but for what does not change while the card runs. */
@@ -53,6 +54,7 @@ struct dpdk_card {
     char *args;
     struct dpdk_settings settings;
     struct dpdk_port *ports[DPDK_DEVICES_MAX];
+    struct steer *steer; /* between the queues; NULL: there is one */
     _Atomic bool captures;
     FILE *files[DPDK_QUEUES_MAX]; /* of captures: one a queue, so that threads do not meet */
     struct pcap_sink sinks[DPDK_QUEUES_MAX];
@@ -87,12 +89,21 @@ void pal__d_home_settle(struct home *home);
 /* Ends the stack, and gives its queue pair back. Under the lock. Handles of sockets that are still open die. */
 void pal__d_home_end(struct home *home);
 
+/* Stops and closes the first count ports, and what is between their queues: how many packet buffers are missing. */
+uint64_t pal__d_card_close_ports(uint32_t count);
+
 /* pal_setup.args: whether they can be read; and taken: copied. PAL_EINVAL ..., PAL_ENOMEM. */
 int pal__d_card_check_args(const char *args);
 int pal__d_card_set_args(const char *args);
 
 /* A text for a failure, alive for CARD_REASONS more of them: under the lock, or while there is one thread. */
 struct base_text pal__d_card_reason(void);
+
+/* What stands between this thread's queues and those of others; NULL: nothing. */
+static inline struct steer *pal__d_home_steer(const struct home *home)
+{
+    return home->queue == DPDK_QUEUES_MAX ? NULL : pal__d_card.steer;
+}
 
 /* How many devices there are. */
 static inline uint32_t pal__d_card_ports(void)

@@ -54,6 +54,12 @@ static void count_ports(struct pal_card_counters *out, uint32_t queue)
         out->queue_full += of_queue->tx_full;
         out->buffers_used += pal__d_port_used(pal__d_card.ports[i], queue);
     }
+    if (queue == DPDK_QUEUES_MAX || !pal__d_card.steer)
+        return;
+    const struct steer_counts *steered = pal__d_steer_counts(pal__d_card.steer, queue);
+    out->queue_given = steered->given;
+    out->queue_taken = steered->taken;
+    out->queue_lost = steered->lost;
 }
 
 int pal__d_card_counters(struct home *home, struct pal_card_counters *out)
@@ -73,6 +79,9 @@ int pal__d_card_counters(struct home *home, struct pal_card_counters *out)
     out->connections = usage.tcp - usage.listeners;
     out->half_open = usage.embryos;
     out->time_waits = usage.timewaits;
+    out->leases_lent = home->stack->lent.frames;
+    out->leases_copied = home->stack->lent.copies;
+    out->frames_lent = home->stack->lent.now;
     const uint64_t *counters = pal__n_stack_counters(home->stack);
     for (uint32_t i = 0; room && i < wanted && i < COUNTERS; i++)
         room[i] = counters[i];
@@ -190,23 +199,12 @@ static bool in_use(void)
     return pal__d_polls_open() != 0;
 }
 
-static uint64_t close_ports(void)
-{
-    uint64_t missing = 0;
-    uint32_t ports = pal__d_card_ports();
-    for (uint32_t i = 0; i < ports; i++)
-        pal__d_port_stop(pal__d_card.ports[i]);
-    for (uint32_t i = 0; i < ports; i++)
-        missing += pal__d_port_close(pal__d_card.ports[i]);
-    return missing;
-}
-
 static void stop(struct pal_card_stop *out)
 {
     for (uint32_t i = 0; i < HOMES_MAX; i++)
         if (pal__d_card.homes[i].stack)
             pal__d_home_end(&pal__d_card.homes[i]);
-    out->missing = close_ports();
+    out->missing = pal__d_card_close_ports(pal__d_card_ports());
     pal__d_eal_stop(); /* if it runs */
     for (uint32_t i = 0; i < DPDK_QUEUES_MAX; i++)
         if (pal__d_card.files[i]) {

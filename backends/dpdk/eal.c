@@ -1,6 +1,8 @@
 /* eal.c: DPDK's environment, started and ended once a process; its log, caught. */
 #include "eal.h"
 
+#include "quiet.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <rte_eal.h>
@@ -269,7 +271,8 @@ void pal__d_eal_stop(void)
 {
     if (!eal.is_running)
         return;
-    (void)rte_eal_cleanup();
+    if (pal__d_quiet_may_end())
+        (void)rte_eal_cleanup();
     eal.is_running = false;
     eal.has_run = true;
 }

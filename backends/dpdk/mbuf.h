@@ -5,10 +5,12 @@
  *     ^ mbuf     ^ its private area                           ^ buf_addr, frame->memory
  *
  * Turning one into the other is a constant. The room in front of the headroom is what pal_lease_info wants: with it at
- * least PAL_LEASE_HEADROOM bytes that belong to nobody else lie in front of any payload. */
+ * least PAL_LEASE_HEADROOM bytes that belong to nobody else lie in front of any payload, and 7 more, as headers may end
+ * anywhere and a struct pal_msg is aligned. */
 #ifndef PAL__DPDK_MBUF_H
 #define PAL__DPDK_MBUF_H
 
+#include "../bypass/lease.h"
 #include "../netstack/nic.h"
 #include <pal/lease.h>
 
@@ -16,14 +18,21 @@ enum {
     DPDK_FRAME_HEAD = 128, /* sizeof(struct frame), whole cache lines */
     DPDK_LEASE_ROOM = 320,
     DPDK_PRIVATE = DPDK_FRAME_HEAD + DPDK_LEASE_ROOM,
-    DPDK_LINK_HEADER = 18,       /* Ethernet with one VLAN tag */
-    DPDK_ROOM_LEAST = 2048,      /* bytes behind the headroom; some cards take no less, all take this */
-    DPDK_MBUF_HEAD = 128 + 64,   /* rte_mbuf, and the pool's own header in front of it */
-    DPDK_HEADERS_LEAST = 14 + 28 /* Ethernet, IPv4, UDP: the least that lies in front of a payload */
+    DPDK_LINK_HEADER = 18,     /* Ethernet with one VLAN tag */
+    DPDK_ROOM_LEAST = 2048,    /* bytes behind the headroom; some cards take no less, all take this */
+    DPDK_MBUF_HEAD = 128 + 64, /* rte_mbuf, and the pool's own header in front of it */
+
+    /* Large ones, of each queue of a port that cuts frames into segments. A descriptor of many cards takes less than
+     * 16 KiB, and what is sent begins in the headroom. */
+    DPDK_LARGE_ROOM = 16384 - FRAME_HEADROOM,
+    DPDK_LARGE_COUNT = 128
 };
 
 _Static_assert(sizeof(struct frame) <= DPDK_FRAME_HEAD, "a frame's head fits in its place");
-_Static_assert(DPDK_LEASE_ROOM + FRAME_HEADROOM + DPDK_HEADERS_LEAST >= PAL_LEASE_HEADROOM, "a lease's data fits");
+_Static_assert(DPDK_LEASE_ROOM + FRAME_HEADROOM + 14 >= PAL_LEASE_HEADROOM + PAL_LEASE_ALIGN - 1,
+               "a lease's metadata fits in front of whatever follows a header of Ethernet");
+_Static_assert((DPDK_MBUF_HEAD + DPDK_PRIVATE) % 64 == 0, "frames are received on a cache line");
+_Static_assert(FRAME_HEADROOM + DPDK_LARGE_ROOM >= LENT_BELOW, "large ones stay with the card");
 
 /* Bytes behind the headroom for an mtu (0: the usual 1500). */
 static inline uint32_t pal__d_mbuf_room(uint32_t mtu)

@@ -3,8 +3,11 @@
 
 #include "../netstack/wire.h"
 #include <palio/base/assertion.h>
+#include <palio/base/container.h>
+#include <rte_cycles.h>
 #include <rte_prefetch.h>
 
+enum { REFUSED_S = 1 }; /* what a port that is up has not taken for so long it never takes */
 enum { GOOD = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD };
 
 static struct dpdk_queue *queue_of(struct nic *nic)
@@ -73,16 +76,42 @@ static uint16_t verdict(const struct rte_mbuf *mbuf, const uint8_t *data)
     return 0;
 }
 
-/* In one buffer; NULL: it does not fit, and is gone. */
+/* A copy in a buffer of ours, in a large one if need be: another machine on this host may send what it leaves uncut.
+ * NULL: there is no such buffer, or it is larger still. */
+static struct rte_mbuf *copy_in(struct dpdk_queue *queue, const struct rte_mbuf *mbuf)
+{
+    struct rte_mempool *pool = mbuf->pkt_len <= queue->port->room ? queue->pool : queue->large;
+    struct rte_mbuf *copy = NULL;
+    const void *bytes;
+
+    if (pool != NULL && mbuf->pkt_len <= DPDK_LARGE_ROOM)
+        copy = rte_mbuf_raw_alloc(pool);
+    if (copy == NULL)
+        return NULL;
+    copy->data_off = FRAME_HEADROOM;
+    copy->pkt_len = mbuf->pkt_len;
+    copy->data_len = (uint16_t)mbuf->pkt_len;
+    copy->ol_flags = mbuf->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+    bytes = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, rte_pktmbuf_mtod(copy, void *));
+    if (bytes != rte_pktmbuf_mtod(copy, void *)) /* it lies in one piece */
+        memcpy(rte_pktmbuf_mtod(copy, void *), bytes, mbuf->pkt_len);
+    return copy;
+}
+
+/* Of several buffers, or of memory that is the driver's: in one buffer of ours. NULL: it does not fit, and is gone. */
 static struct rte_mbuf *join(struct dpdk_queue *queue, struct rte_mbuf *mbuf)
 {
-    if (rte_pktmbuf_linearize(mbuf) == 0) {
+    struct rte_mbuf *copy;
+
+    if (RTE_MBUF_DIRECT(mbuf) && rte_pktmbuf_linearize(mbuf) == 0) {
         queue->counts.rx_joined++;
         return mbuf;
     }
-    queue->counts.rx_lost++;
+    copy = copy_in(queue, mbuf);
+    queue->counts.rx_joined += copy != NULL;
+    queue->counts.rx_lost += copy == NULL;
     rte_pktmbuf_free(mbuf);
-    return NULL;
+    return copy;
 }
 
 static struct frame *take_in(struct dpdk_queue *queue, struct rte_mbuf *mbuf)
@@ -117,7 +146,7 @@ static int dpdk_rx(struct nic *nic, struct frame **frames, int max)
 
         if (i + 1 < received)
             rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 1], void *));
-        if (mbuf->nb_segs != 1)
+        if (mbuf->nb_segs != 1 || !RTE_MBUF_DIRECT(mbuf))
             mbuf = join(queue, mbuf);
         if (mbuf != NULL)
             frames[count++] = take_in(queue, mbuf);
@@ -129,26 +158,37 @@ static int dpdk_rx(struct nic *nic, struct frame **frames, int max)
 
 /* ---- buffers ---- */
 
-static struct frame *dpdk_alloc(struct nic *nic)
+static struct frame *give_out(struct dpdk_queue *queue, struct rte_mbuf *mbuf)
 {
-    struct dpdk_queue *queue = queue_of(nic);
-    struct rte_mbuf *mbuf = rte_mbuf_raw_alloc(queue->pool);
-    struct frame *frame;
+    struct frame *frame = frame_of(mbuf);
 
-    if (mbuf == NULL) {
-        queue->counts.no_buffer++;
-        return NULL;
-    }
     queue->held++;
-    frame = frame_of(mbuf);
     frame->data = frame->memory + FRAME_HEADROOM;
     frame->next = frame->more = frame->last = NULL;
-    frame->home = nic;
+    frame->home = &queue->nic;
     frame->time_ns = 0;
     frame->size = 0;
     frame->seq = frame->end = 0;
     frame->flags = frame->segment_size = frame->csum_start = frame->csum_offset = 0;
     return frame;
+}
+
+static struct frame *dpdk_alloc(struct nic *nic)
+{
+    struct dpdk_queue *queue = queue_of(nic);
+    struct rte_mbuf *mbuf = rte_mbuf_raw_alloc(queue->pool);
+
+    queue->counts.no_buffer += mbuf == NULL;
+    return mbuf == NULL ? NULL : give_out(queue, mbuf);
+}
+
+/* Without one, segments go one by one. */
+static struct frame *segments_alloc(struct nic *nic)
+{
+    struct dpdk_queue *queue = BASE_CONTAINER_OF(nic, struct dpdk_queue, segments);
+    struct rte_mbuf *mbuf = queue->cuts ? rte_mbuf_raw_alloc(queue->large) : NULL;
+
+    return mbuf == NULL ? NULL : give_out(queue, mbuf);
 }
 
 static void dpdk_free(struct nic *nic, struct frame *frame)
@@ -171,6 +211,20 @@ static void ask_checksum(struct rte_mbuf *mbuf, const struct frame *frame)
     mbuf->l3_len = (uint64_t)(frame->csum_start - ETH_SIZE) & 0x1ff;
     mbuf->ol_flags = is_v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
     mbuf->ol_flags |= frame->csum_offset == UDP_CHECKSUM ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM;
+}
+
+/* Has it cut the payload besides, behind what ask_checksum has said; each segment's IP header gets a checksum too. */
+static void ask_segments(struct rte_mbuf *mbuf, const struct frame *frame)
+{
+    bool is_v4 = (mbuf->ol_flags & RTE_MBUF_F_TX_IPV4) != 0;
+
+    mbuf->l4_len = (uint64_t)(frame->data[frame->csum_start + TCP_OFFSET] >> 4) * 4;
+    mbuf->tso_segsz = frame->segment_size;
+    mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+    if (!is_v4)
+        return;
+    mbuf->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+    put16(frame->data + ETH_SIZE + IP4_CHECKSUM, 0); /* as drivers want it */
 }
 
 /* The frame's own mbuf, or for a frame of another nic a copy; NULL: no buffer for that. */
@@ -198,6 +252,8 @@ static struct rte_mbuf *mbuf_to_send(struct dpdk_queue *queue, struct frame *fra
     mbuf->tx_offload = 0;
     if ((frame->flags & FRAME_CSUM_NEEDED) != 0)
         ask_checksum(mbuf, frame);
+    if ((frame->flags & FRAME_SEGMENTS) != 0)
+        ask_segments(mbuf, frame);
     return mbuf;
 }
 
@@ -220,11 +276,35 @@ static void settle(struct dpdk_queue *queue, struct frame **frames, struct rte_m
     }
 }
 
-/* Ends a frame that would stay at the head of the queue for ever. */
+/* Would the port send it, if it had room? What is to be cut is of a large buffer of ours. */
+static bool may_go(const struct dpdk_queue *queue, const struct frame *frame)
+{
+    if ((frame->flags & FRAME_SEGMENTS) != 0)
+        return queue->cuts && frame->home == &queue->nic;
+    return frame->size <= queue->port->room;
+}
+
+/* Ends a frame that would stay at the head of the queue for ever. If it was to be cut, no more of those are made; what
+ * was in it is sent again, segment by segment. */
 static void lose(struct dpdk_queue *queue, struct frame *frame)
 {
+    if ((frame->flags & FRAME_SEGMENTS) != 0)
+        queue->cuts = false;
     queue->counts.tx_lost++;
     frame_free(frame);
+}
+
+/* A port that takes nothing is full, and a driver that does not cut, or not this, looks the same: time tells. True: the
+ * frame at the head is one that it will never take. */
+static bool is_refused(struct dpdk_queue *queue, const struct frame *frame)
+{
+    if ((frame->flags & FRAME_SEGMENTS) == 0 || !queue->port->is_up) {
+        queue->refused_since = 0;
+        return false;
+    }
+    if (queue->refused_since == 0)
+        queue->refused_since = rte_get_timer_cycles() | 1;
+    return rte_get_timer_cycles() - queue->refused_since > REFUSED_S * rte_get_timer_hz();
 }
 
 /* At most a burst: how many are no longer the caller's. */
@@ -233,8 +313,7 @@ static int send_burst(struct dpdk_queue *queue, struct frame **frames, int count
     struct rte_mbuf *mbufs[DPDK_BURST];
     int ready = 0, sent, able;
 
-    while (ready < count && frames[ready]->size <= queue->port->room) {
-        BASE_ASSERT((frames[ready]->flags & FRAME_SEGMENTS) == 0); /* NIC_TX_SEGMENTS is never told */
+    while (ready < count && may_go(queue, frames[ready])) {
         mbufs[ready] = mbuf_to_send(queue, frames[ready]);
         if (mbufs[ready] == NULL)
             break;
@@ -246,9 +325,12 @@ static int send_burst(struct dpdk_queue *queue, struct frame **frames, int count
     sent = able == 0 ? 0 : rte_eth_tx_burst(queue->port_id, queue->index, mbufs, (uint16_t)able);
     settle(queue, frames, mbufs, sent, ready);
     queue->counts.sent += (uint64_t)sent;
-    *is_full = sent < able || (ready < count && frames[ready]->size <= queue->port->room);
-    if (sent == able && able < count && (able < ready || frames[able]->size > queue->port->room)) {
-        lose(queue, frames[able]); /* the driver refuses it, or it is too large */
+    if (sent > 0)
+        queue->refused_since = 0;
+    *is_full = sent < able || (ready < count && may_go(queue, frames[ready]));
+    if (sent == able ? able < count && (able < ready || !may_go(queue, frames[able]))
+                     : sent == 0 && is_refused(queue, frames[0])) {
+        lose(queue, frames[sent]); /* the driver refuses it, or it is too large */
         *is_full = false;
         return sent + 1;
     }
@@ -270,16 +352,68 @@ static int dpdk_tx(struct nic *nic, struct frame **frames, int count)
     return taken;
 }
 
+/* ---- from queue to queue ---- */
+
+bool pal__d_nic_has(const struct frame *frame)
+{
+    return frame->home != NULL && frame->home->ops->rx == dpdk_rx;
+}
+
+struct rte_mbuf *pal__d_nic_give(struct frame *frame)
+{
+    queue_of(frame->home)->held--;
+    frame->home = NULL;
+    return mbuf_of(frame);
+}
+
+struct frame *pal__d_nic_take(struct nic *nic, struct rte_mbuf *mbuf)
+{
+    struct dpdk_queue *queue = queue_of(nic);
+
+    queue->held++;
+    return take_in(queue, mbuf);
+}
+
+struct rte_mbuf *pal__d_nic_copy(const struct frame *frame)
+{
+    struct dpdk_queue *queue = queue_of(frame->home);
+    const struct rte_mbuf *from = frame->native;
+    struct rte_mbuf *mbuf;
+
+    if (frame->size > queue->port->room) /* it was joined in a large buffer */
+        return NULL;
+    mbuf = rte_mbuf_raw_alloc(queue->pool);
+    if (mbuf == NULL) {
+        queue->counts.no_buffer++;
+        return NULL;
+    }
+    frame_of(mbuf)->home = NULL;
+    mbuf->data_off = FRAME_HEADROOM;
+    mbuf->data_len = (uint16_t)frame->size;
+    mbuf->pkt_len = frame->size;
+    mbuf->ol_flags = from->ol_flags;
+    memcpy(rte_pktmbuf_mtod(mbuf, void *), frame->data, frame->size);
+    return mbuf;
+}
+
 /* ---- the rest of a nic ---- */
 
 static void dpdk_caps(const struct nic *nic, struct nic_caps *out)
 {
-    const struct dpdk_port *port = ((const struct dpdk_queue *)(const void *)nic)->port;
+    const struct dpdk_queue *queue = (const struct dpdk_queue *)(const void *)nic;
+    const struct dpdk_port *port = queue->port;
 
     memset(out, 0, sizeof(*out));
     out->flags = port->flags | (port->is_up ? 0 : (uint32_t)NIC_LINK_DOWN);
     out->mtu = port->mtu;
     out->frame_room = port->room;
+    if (queue->cuts) {
+        out->segments = &((struct dpdk_queue *)(uintptr_t)queue)->segments;
+        out->segments_room = DPDK_LARGE_ROOM;
+        out->segment_max = port->segment_max;
+    } else {
+        out->flags &= ~(uint32_t)(NIC_TX_SEGMENTS | NIC_TX_SEGMENTS6);
+    }
     memcpy(out->mac, port->mac, MAC_SIZE);
 }
 
@@ -289,6 +423,7 @@ static void dpdk_filter(struct nic *nic, const uint8_t (*macs)[MAC_SIZE], int co
 }
 
 static const struct nic_ops dpdk_ops = {dpdk_rx, dpdk_tx, dpdk_alloc, dpdk_free, dpdk_caps, dpdk_filter};
+static const struct nic_ops segments_ops = {.alloc = segments_alloc};
 
 /* What of a frame's head never changes. */
 static void init_frame(struct rte_mempool *pool, void *context, void *object, unsigned index)
@@ -305,14 +440,20 @@ static void init_frame(struct rte_mempool *pool, void *context, void *object, un
     frame->native = mbuf;
 }
 
-void pal__d_nic_init(struct dpdk_queue *queue, struct dpdk_port *port, uint16_t index, struct rte_mempool *pool)
+void pal__d_nic_init(struct dpdk_queue *queue, struct dpdk_port *port, uint16_t index, struct rte_mempool *pool,
+                     struct rte_mempool *large)
 {
     queue->nic.ops = &dpdk_ops;
+    queue->segments.ops = &segments_ops;
     queue->port = port;
     queue->port_id = port->id;
     queue->index = index;
     queue->pool = pool;
+    queue->large = large;
+    queue->cuts = large != NULL && (port->flags & NIC_TX_SEGMENTS) != 0;
     queue->prepares = (port->flags & NIC_TX_CHECKSUM) != 0;
     queue->rx_checked = (port->flags & NIC_RX_CHECKSUM) != 0;
     (void)rte_mempool_obj_iter(pool, init_frame, NULL);
+    if (large != NULL)
+        (void)rte_mempool_obj_iter(large, init_frame, NULL);
 }

@@ -15,12 +15,16 @@ enum { DPDK_BURST = 32, DPDK_GROUPS_MAX = 128 };
 
 struct dpdk_queue {
     struct nic nic;
+    struct nic segments; /* gives the large frames */
     struct dpdk_port *port;
     struct rte_mempool *pool;
+    struct rte_mempool *large; /* NULL: there are none */
     uint16_t port_id, index;
-    bool prepares;   /* the driver wants to see what it is to compute checksums of */
-    bool rx_checked; /* received frames say what the card thinks of their checksums */
-    uint32_t held;   /* frames that the stack or the program has */
+    bool prepares;          /* the driver wants to see what it is to compute checksums of */
+    bool rx_checked;        /* received frames say what the card thinks of their checksums */
+    bool cuts;              /* the card cuts large frames into segments: until it has refused one */
+    uint32_t held;          /* frames that the stack or the program has */
+    uint64_t refused_since; /* timer cycles: since when it has not taken the same one; 0: it has */
     struct dpdk_queue_counts counts;
     uint8_t groups[DPDK_GROUPS_MAX][MAC_SIZE]; /* multicast addresses of this queue's stack */
     uint32_t group_count;
@@ -37,6 +41,7 @@ struct dpdk_port {
     bool is_promisc; /* it was made to hear everything, for the sake of groups */
     uint32_t flags;  /* NIC_* of its queues */
     uint32_t mtu, room;
+    uint32_t segment_max; /* as struct nic_caps has it */
     uint8_t mac[MAC_SIZE];
     uint16_t rx_descriptors, tx_descriptors;
     enum dpdk_kind kind;
@@ -48,7 +53,24 @@ struct dpdk_port {
 };
 
 /* ---- nic_dpdk.c ---- */
-void pal__d_nic_init(struct dpdk_queue *queue, struct dpdk_port *port, uint16_t index, struct rte_mempool *pool);
+
+/* large: for FRAME_SEGMENTS, and for what is received in too many pieces for a buffer of pool; NULL: none. */
+void pal__d_nic_init(struct dpdk_queue *queue, struct dpdk_port *port, uint16_t index, struct rte_mempool *pool,
+                     struct rte_mempool *large);
+
+/* What steer.c does with received frames of a card whose queues have a stack each. */
+
+/* It is a queue's, of whatever port: not of the loopback interface, nor put together from several. */
+bool pal__d_nic_has(const struct frame *frame);
+
+/* Its mbuf as it was received, nobody's: to be given to another queue's thread, or freed. */
+struct rte_mbuf *pal__d_nic_give(struct frame *frame);
+
+/* Such an mbuf as a received frame of this queue. */
+struct frame *pal__d_nic_take(struct nic *nic, struct rte_mbuf *mbuf);
+
+/* A copy, nobody's, of a frame as it was received; NULL: its queue has no buffer left, or none so large. */
+struct rte_mbuf *pal__d_nic_copy(const struct frame *frame);
 
 /* ---- filter.c ---- */
 

@@ -24,8 +24,8 @@ const struct pal_backend *pal__d_backend_info(void)
     enum { KERNELS = PAL_CAP_SENDFILE | PAL_CAP_WATCH_CHILD };
     static struct pal_backend info = {"dpdk", PAL_ABI, 0, 0};
     if (!info.caps)
-        info.caps = PAL_CAP_MOVE | PAL_CAP_WATCH_PIPE | PAL_CAP_NS_WAIT | PAL_CAP_PASS_SOCKS | PAL_CAP_BLOCKING |
-                    PAL_CAP_QUICKACK | PAL_CAP_USER_TIMEOUT | (pal__k_features() & KERNELS);
+        info.caps = PAL_CAP_MOVE | PAL_CAP_LEASE_NATIVE | PAL_CAP_WATCH_PIPE | PAL_CAP_NS_WAIT | PAL_CAP_PASS_SOCKS |
+                    PAL_CAP_BLOCKING | PAL_CAP_QUICKACK | PAL_CAP_USER_TIMEOUT | (pal__k_features() & KERNELS);
     return &info;
 }
 

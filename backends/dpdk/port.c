@@ -1,5 +1,6 @@
 /* port.c: a port of DPDK, from its device to its start, and back. */
 #include "nic_dpdk.h"
+#include "quiet.h"
 
 #include <errno.h>
 #include <rte_dev.h>
@@ -8,13 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-enum { CACHE = 256 };
+enum { CACHE = 256, LARGE_CACHE = 32, DEVICE_WORDS = DPDK_WORD_MAX + 32 };
 
 static const uint64_t rx_checksums = RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 static const uint64_t tx_checksums = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 static const uint64_t spread_by = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
+
+static uint32_t ports_open; /* of this process; by the one thread that opens and closes them */
 
 /* ---- failures ---- */
 
@@ -49,11 +53,26 @@ static int fail_device(struct base_text *words, const struct dpdk_device *device
                    ENODEV);
 }
 
+/* The words behind the device's name. A memif's driver draws its MAC from a generator that is seeded when the library
+ * is loaded: processes that one has forked would have the same, and not hear each other. */
+static void device_words(const struct dpdk_device *device, char *out)
+{
+    const char *comma = strchr(device->text, ',');
+    char mac[DPDK_WORD_MAX];
+    uint8_t drawn[MAC_SIZE - 1];
+
+    snprintf(out, DEVICE_WORDS, "%s", comma != NULL ? comma + 1 : "");
+    if (strncmp(device->text, "net_memif", strlen("net_memif")) != 0 || pal__d_device_value(device, "mac", mac) ||
+        getrandom(drawn, sizeof(drawn), 0) != (ssize_t)sizeof(drawn))
+        return;
+    snprintf(out + strlen(out), DEVICE_WORDS - strlen(out), "%smac=02:%02x:%02x:%02x:%02x:%02x",
+             comma != NULL ? "," : "", drawn[0], drawn[1], drawn[2], drawn[3], drawn[4]);
+}
+
 /* The id of the device's port; a virtual device is made. Negative: PAL_E*. */
 static int make_device(const struct dpdk_device *device, bool *is_ours, struct base_text *words)
 {
-    char name[DPDK_WORD_MAX];
-    const char *comma = strchr(device->text, ',');
+    char name[DPDK_WORD_MAX], words_of_device[DEVICE_WORDS];
     int id, result;
 
     pal__d_device_name(device, name);
@@ -62,7 +81,8 @@ static int make_device(const struct dpdk_device *device, bool *is_ours, struct b
         return id;
     if (pal__d_device_kind(device) == DPDK_PCI)
         return fail_at(words, device, "DPDK has no driver for it", ENODEV);
-    result = rte_eal_hotplug_add("vdev", name, comma != NULL ? comma + 1 : "");
+    device_words(device, words_of_device);
+    result = rte_eal_hotplug_add("vdev", name, words_of_device);
     if (result != 0)
         return fail_device(words, device, -result);
     *is_ours = true;
@@ -105,8 +125,14 @@ static void choose_flags(struct dpdk_port *port, struct rte_eth_conf *conf)
         conf->txmode.offloads |= tx_checksums;
         port->flags |= NIC_TX_CHECKSUM;
     }
-    /* All that a card's queue sends is of its own pool, has one owner and is in one piece. */
-    if (port->kind == DPDK_PCI)
+    if ((port->flags & NIC_TX_CHECKSUM) != 0 && (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0) {
+        conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO | (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+        port->flags |= NIC_TX_SEGMENTS;
+        if (port->kind != DPDK_TAP) /* whose driver knows IPv4 only */
+            port->flags |= NIC_TX_SEGMENTS6;
+    }
+    /* All that a card's queue sends has one owner, is in one piece, and of one pool, if no frames are to be cut. */
+    if (port->kind == DPDK_PCI && (port->flags & NIC_TX_SEGMENTS) == 0)
         conf->txmode.offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     port->spreads = port->queue_count > 1 && (info->flow_type_rss_offloads & spread_by) != 0;
     if (port->spreads) {
@@ -149,6 +175,27 @@ static int configure(const struct dpdk_settings *settings, const struct dpdk_dev
     return 0;
 }
 
+/* Does what is at the other end leave its frames uncut? A guest of vhost does if the device's text lets it. */
+static bool hears_uncut(const struct dpdk_device *device)
+{
+    char value[DPDK_WORD_MAX];
+
+    return strncmp(device->text, "net_vhost", strlen("net_vhost")) == 0 && pal__d_device_value(device, "tso", value) &&
+           strcmp(value, "1") == 0;
+}
+
+/* NULL: none are needed, or there is no memory, and segments go one by one. */
+static struct rte_mempool *make_large(const struct dpdk_device *device, const struct dpdk_port *port, uint16_t index)
+{
+    char name[RTE_MEMPOOL_NAMESIZE];
+
+    if ((port->flags & NIC_TX_SEGMENTS) == 0 && !hears_uncut(device))
+        return NULL;
+    snprintf(name, sizeof(name), "palio-large-%u-%u", port->id, index);
+    return rte_pktmbuf_pool_create(name, DPDK_LARGE_COUNT, LARGE_CACHE, DPDK_PRIVATE,
+                                   (uint16_t)(FRAME_HEADROOM + DPDK_LARGE_ROOM), rte_eth_dev_socket_id(port->id));
+}
+
 static int make_pool(const struct dpdk_settings *settings, const struct dpdk_device *device, struct dpdk_port *port,
                      uint16_t index, struct base_text *words)
 {
@@ -161,7 +208,7 @@ static int make_pool(const struct dpdk_settings *settings, const struct dpdk_dev
     if (pool == NULL)
         return fail_at(words, device, "there is no memory for its mbufs; say fewer, or have more huge pages",
                        rte_errno);
-    pal__d_nic_init(&port->queues[index], port, index, pool);
+    pal__d_nic_init(&port->queues[index], port, index, pool, make_large(device, port, index));
     return 0;
 }
 
@@ -211,6 +258,8 @@ static int settle(const struct dpdk_device *device, struct dpdk_port *port, stru
     memcpy(port->mac, mac.addr_bytes, MAC_SIZE);
     choose_mac(device, port);
     port->mtu = mtu < port->room - DPDK_LINK_HEADER ? mtu : port->room - DPDK_LINK_HEADER;
+    if (port->kind == DPDK_TAP)
+        port->segment_max = mtu; /* its driver takes that for the size of a frame, and sends no larger ones it cuts */
     (void)pal__d_port_link(port);
     return 0;
 }
@@ -251,6 +300,7 @@ static int open_id(const struct dpdk_settings *settings, uint32_t index, uint16_
     port = calloc(1, sizeof(*port) + settings->queues * sizeof(port->queues[0]));
     if (port == NULL)
         return pal__d_fail(words, PAL_ENOMEM, "no memory for device %s", device->text);
+    ports_open++;
     port->id = id;
     port->info = info;
     port->kind = pal__d_device_kind(device);
@@ -270,9 +320,19 @@ static int open_id(const struct dpdk_settings *settings, uint32_t index, uint16_
     return 0;
 }
 
+/* After what had to be quiet. */
+static void end_quiet(void)
+{
+    if (ports_open > 0)
+        pal__d_quiet_end();
+    else
+        pal__d_quiet_stay();
+}
+
 int pal__d_port_open_id(const struct dpdk_settings *settings, uint32_t device, uint16_t id, struct dpdk_port **out,
                         struct base_text *words)
 {
+    pal__d_quiet_end();
     pal__d_eal_log_clear();
     return open_id(settings, device, id, false, out, words);
 }
@@ -285,6 +345,7 @@ int pal__d_port_open(const struct dpdk_settings *settings, uint32_t device, stru
 
     if (!pal__d_eal_is_running())
         return pal__d_fail(words, PAL_ENODEV, "DPDK does not run");
+    pal__d_quiet_end();
     pal__d_eal_log_clear();
     id = make_device(&settings->devices[device], &is_ours, words);
     if (id < 0)
@@ -294,7 +355,9 @@ int pal__d_port_open(const struct dpdk_settings *settings, uint32_t device, stru
         char name[DPDK_WORD_MAX];
 
         pal__d_device_name(&settings->devices[device], name);
-        (void)rte_eal_hotplug_remove("vdev", name);
+        if (pal__d_quiet_begin((uint16_t)id))
+            (void)rte_eal_hotplug_remove("vdev", name);
+        end_quiet();
     }
     return error;
 }
@@ -325,7 +388,8 @@ void pal__d_port_stop(struct dpdk_port *port)
     if (port->kind == DPDK_RING) /* others free what is theirs; a ring keeps it */
         for (uint32_t i = 0; i < port->queue_count; i++)
             drain(&port->queues[i]);
-    (void)rte_eth_dev_stop(port->id);
+    if (pal__d_quiet_begin(port->id))
+        (void)rte_eth_dev_stop(port->id);
     port->is_started = false;
 }
 
@@ -345,15 +409,21 @@ uint32_t pal__d_port_close(struct dpdk_port *port)
     uint32_t missing = 0;
 
     BASE_ASSERT(!port->is_started);
-    (void)rte_eth_dev_close(port->id);
-    if (port->is_ours)
-        (void)rte_eal_hotplug_remove("vdev", port->name);
+    ports_open--;
+    if (pal__d_quiet_begin(port->id)) {
+        (void)rte_eth_dev_close(port->id);
+        if (port->is_ours)
+            (void)rte_eal_hotplug_remove("vdev", port->name);
+    }
+    end_quiet();
     for (uint32_t i = 0; i < port->queue_count; i++) {
         uint32_t used = missing_of(port, i);
 
         missing += used;
-        if (used == 0)
+        if (used == 0) {
             rte_mempool_free(port->queues[i].pool); /* NULL: was never made */
+            rte_mempool_free(port->queues[i].large);
+        }
     }
     pthread_mutex_destroy(&port->lock);
     free(port);
@@ -379,7 +449,9 @@ const char *pal__d_port_name(const struct dpdk_port *port)
 
 uint32_t pal__d_port_used(const struct dpdk_port *port, uint32_t queue)
 {
-    return rte_mempool_in_use_count(port->queues[queue].pool);
+    const struct dpdk_queue *of = &port->queues[queue];
+
+    return rte_mempool_in_use_count(of->pool) + (of->large != NULL ? rte_mempool_in_use_count(of->large) : 0);
 }
 
 uint32_t pal__d_port_held(const struct dpdk_port *port, uint32_t queue)
@@ -441,16 +513,23 @@ bool pal__d_port_spreads(const struct dpdk_port *port)
     return port->spreads;
 }
 
+static const char *cut_by(const struct dpdk_port *port)
+{
+    if (!port->queues[0].cuts)
+        return "by the stack";
+    return port->flags & NIC_TX_SEGMENTS6 ? "by the card" : "by the card over IPv4";
+}
+
 void pal__d_port_describe(const struct dpdk_port *port, struct base_text *out)
 {
     const uint8_t *mac = port->mac;
 
     pal__d_say(out,
                "%s: driver %s, %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, %u queue pair%s of %u and %u descriptors, "
-               "checksums: received %s, sent %s; queues by hash: %s; link %s\n",
+               "checksums: received %s, sent %s; segments of TCP: cut %s; queues by hash: %s; link %s\n",
                port->name, port->info.driver_name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], (unsigned)port->mtu,
                (unsigned)port->queue_count, port->queue_count == 1 ? "" : "s", port->rx_descriptors,
                port->tx_descriptors, port->flags & NIC_RX_CHECKSUM ? "by the card" : "by the stack",
-               port->flags & NIC_TX_CHECKSUM ? "by the card" : "by the stack", port->spreads ? "yes" : "no",
-               port->is_up ? "up" : "down");
+               port->flags & NIC_TX_CHECKSUM ? "by the card" : "by the stack", cut_by(port),
+               port->spreads ? "yes" : "no", port->is_up ? "up" : "down");
 }

@@ -15,7 +15,7 @@ struct dpdk_queue_counts {
     uint64_t tx_full;   /* bursts that were not taken whole */
     uint64_t tx_copied; /* frames of another nic, copied into buffers of this one */
     uint64_t tx_lost;   /* that the port would never have taken: too large, or its driver refuses it */
-    uint64_t rx_joined; /* that came in several buffers */
+    uint64_t rx_joined; /* that came in several buffers, or in memory of the driver's */
     uint64_t rx_lost;   /* of those, too large for one */
     uint64_t no_buffer; /* alloc found none */
 };

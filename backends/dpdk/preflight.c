@@ -71,6 +71,14 @@ static int check_cpus(const struct dpdk_settings *settings, struct base_text *wo
 
 /* ---- memory ---- */
 
+/* Of those that may cut segments, each queue has large buffers besides (port.c). */
+static bool may_have_large(const struct dpdk_device *device)
+{
+    enum dpdk_kind kind = pal__d_device_kind(device);
+
+    return kind == DPDK_PCI || kind == DPDK_TAP || kind == DPDK_SOCKET;
+}
+
 /* What the buffers take, the rings and DPDK itself, in MiB. */
 static uint32_t memory_needed(const struct dpdk_settings *settings)
 {
@@ -81,6 +89,8 @@ static uint32_t memory_needed(const struct dpdk_settings *settings)
 
         one += (uint64_t)settings->mbufs * 32;                                             /* the pool's ring */
         one += ((uint64_t)settings->rx_descriptors + settings->tx_descriptors) * 64 + MIB; /* the device's */
+        if (may_have_large(&settings->devices[i]))
+            one += (uint64_t)DPDK_LARGE_COUNT * (pal__d_mbuf_size(0) - DPDK_ROOM_LEAST + DPDK_LARGE_ROOM + 32);
         bytes += one * settings->queues;
     }
     return (uint32_t)(BASE_MIB + bytes / MIB + bytes / MIB / 16 + 1);

@@ -1,4 +1,5 @@
-/* settings.c: reads the text of a configuration. ISO C; one pass over the words, then what holds for all of them. */
+/* settings.c: reads the text of a configuration. ISO C; one pass over the words. What holds for all
+ * of them is settings_check.c's. */
 #include "settings.h"
 
 #include <pal/address.h>
@@ -91,8 +92,12 @@ static int take_prefix(struct item *item, struct ip *ip, uint8_t *bits)
 /* The device that was named last; -1 and the words: none yet. */
 static int take_device(struct item *item)
 {
-    if (item->out->device_count > 0)
+    if (item->out->device_count > 0 && !item->out->devices[item->out->device_count - 1].is_loopback)
         return (int)item->out->device_count - 1;
+    if (item->out->device_count > 0) {
+        (void)wrong(item, item->word[1], "the device before it carries the loopback interface, and has nothing else");
+        return -1;
+    }
     (void)pal__d_fail(item->words, PAL_EINVAL, "%s \"%s\": of which device? Put \"device ...\" in front of it",
                       item->word[0], item->word[1]);
     return -1;
@@ -253,6 +258,16 @@ static int take_mtu(struct item *item)
     return take_number(item, 1, MTU_MIN, MTU_MAX, &item->out->devices[device].mtu);
 }
 
+static int take_loopback(struct item *item)
+{
+    int device = take_device(item);
+
+    if (device < 0)
+        return PAL_EINVAL;
+    item->out->devices[device].is_loopback = true;
+    return 0;
+}
+
 static int take_profile(struct item *item)
 {
     static const char *const names[] = {"balanced", "latency", "power", NULL};
@@ -360,6 +375,12 @@ static int take_mbufs(struct item *item)
 
 static int take_pcap(struct item *item)
 {
+    static const char *const names[] = {"on", "off", NULL};
+    int index = item->count == 3 ? choice(item->word[2], names) : 0;
+
+    if (index < 0)
+        return wrong(item, item->word[2], "a capture begins on or off");
+    item->out->pcap_off = index == 1;
     memcpy(item->out->pcap, item->word[1], sizeof(item->out->pcap));
     return 0;
 }
@@ -371,6 +392,7 @@ static const struct setting settings[] = {
     {"route", 2, 2, true, take_route, "route 10.1.0.0/16 10.0.0.1"},
     {"neighbour", 2, 2, true, take_neighbour, "neighbour 10.0.0.1 02:00:00:00:00:01"},
     {"mtu", 1, 1, true, take_mtu, "mtu 1500"},
+    {"loopback", 0, 0, false, take_loopback, "loopback"},
     {"profile", 1, 1, false, take_profile, "profile latency"},
     {"cores", 1, 1, false, take_cores, "cores 0,2-3"},
     {"queues", 1, 1, false, take_queues, "queues 2"},
@@ -379,7 +401,7 @@ static const struct setting settings[] = {
     {"hugepages", 1, 1, false, take_hugepages, "hugepages auto"},
     {"descriptors", 1, 2, false, take_descriptors, "descriptors 512 1024"},
     {"mbufs", 1, 1, false, take_mbufs, "mbufs 8192"},
-    {"pcap", 1, 1, false, take_pcap, "pcap /tmp/palio.pcapng"},
+    {"pcap", 1, 2, false, take_pcap, "pcap /tmp/palio.pcapng off"},
 };
 
 enum { SETTINGS = sizeof(settings) / sizeof(settings[0]) };
@@ -450,77 +472,6 @@ static int take(struct item *item, uint32_t *said)
     return settings[i].take(item);
 }
 
-/* ---- what holds for all ---- */
-
-static void fill_in(struct dpdk_settings *out)
-{
-    static const enum dpdk_idle idles[] = {DPDK_IDLE_BACKOFF, DPDK_IDLE_SPIN, DPDK_IDLE_BLOCK};
-    static const uint32_t ratios[] = {16, 64, 1}, descriptors[] = {1024, 512, 1024}, mbufs[] = {16384, 8192, 8192};
-
-    if (out->idle == 0)
-        out->idle = idles[out->profile];
-    if (out->idle_us == 0)
-        out->idle_us = 50;
-    if (out->queues == 0)
-        out->queues = out->core_count == 0                ? 1
-                      : out->core_count < DPDK_QUEUES_MAX ? out->core_count
-                                                          : (uint32_t)DPDK_QUEUES_MAX;
-    if (out->kernel_ratio == 0)
-        out->kernel_ratio = ratios[out->profile];
-    if (out->rx_descriptors == 0)
-        out->rx_descriptors = out->tx_descriptors = descriptors[out->profile];
-    if (out->mbufs == 0) {
-        uint32_t least = 4 * (out->rx_descriptors + out->tx_descriptors);
-
-        out->mbufs = mbufs[out->profile] > least ? mbufs[out->profile] : least;
-    }
-}
-
-static int check_gateways(const struct dpdk_settings *out, struct base_text *words)
-{
-    for (uint32_t i = 0; i < out->route_count; i++) {
-        const struct dpdk_route *route = &out->routes[i];
-        bool reached = ip_is_link_local(&route->gateway);
-
-        for (uint32_t k = 0; k < out->address_count; k++) {
-            const struct dpdk_address *address = &out->addresses[k];
-
-            if (address->device != route->device || ip_is_v4(&address->ip) != ip_is_v4(&route->gateway))
-                continue;
-            if (ip_equal(&address->ip, &route->gateway)) {
-                (void)pal__d_fail(words, PAL_EINVAL, "gateway \"");
-                pal__d_print_ip(words, &route->gateway);
-                pal__d_say(words, "\" is an address of our own");
-                return PAL_EINVAL;
-            }
-            reached = reached || ip_same_prefix(&address->ip, &route->gateway, address->bits);
-        }
-        if (reached)
-            continue;
-        (void)pal__d_fail(words, PAL_EINVAL, "gateway \"");
-        pal__d_print_ip(words, &route->gateway);
-        pal__d_say(words, "\" is in no subnet of device %s; give that device an address in the gateway's subnet",
-                   out->devices[route->device].text);
-        return PAL_EINVAL;
-    }
-    return 0;
-}
-
-static int check(const struct dpdk_settings *out, struct base_text *words)
-{
-    uint32_t least = out->rx_descriptors + out->tx_descriptors + 256;
-
-    if (out->device_count == 0)
-        return pal__d_fail(words, PAL_ENODEV, "device: none is named; write for example: device net_tap0,iface=palio0");
-    if (out->mbufs < least)
-        return pal__d_fail(words, PAL_EINVAL,
-                           "mbufs \"%u\": fewer than the %u + %u descriptors of a queue and what is under way; say "
-                           "mbufs %u or more, or fewer descriptors",
-                           (unsigned)out->mbufs, (unsigned)out->rx_descriptors, (unsigned)out->tx_descriptors,
-                           (unsigned)least);
-    return check_gateways(out, words);
-}
-
 static int read_text(struct dpdk_settings *out, const char *text, struct base_text *words)
 {
     struct item item = {.out = out, .words = words};
@@ -539,8 +490,7 @@ static int read_text(struct dpdk_settings *out, const char *text, struct base_te
                 text++;
         text += *text != '\0';
     }
-    fill_in(out);
-    return check(out, words);
+    return pal__d_settings_complete(out, words);
 }
 
 static int read_file(struct dpdk_settings *out, const char *path, struct base_text *words)

@@ -33,6 +33,7 @@ enum dpdk_idle { DPDK_IDLE_SPIN = 1, DPDK_IDLE_BACKOFF, DPDK_IDLE_BLOCK };
 struct dpdk_device {
     char text[DPDK_WORD_MAX]; /* as DPDK has it: "net_tap0,iface=x", "0000:01:00.0" */
     uint32_t mtu;             /* 0: the device's own */
+    bool is_loopback;         /* it carries the stack's loopback interface, and is none itself */
 };
 
 struct dpdk_address {
@@ -68,6 +69,7 @@ struct dpdk_settings {
     uint32_t rx_descriptors, tx_descriptors; /* of each queue */
     uint32_t mbufs;                          /* packet buffers of each queue */
     char pcap[DPDK_WORD_MAX];                /* file; "": none */
+    bool pcap_off;                           /* the capture begins switched off */
 };
 
 /* Reads a text, and fills in what it does not say from its profile. PAL_EINVAL, PAL_EEXIST (said twice), PAL_ENOBUFS
@@ -76,6 +78,10 @@ int pal__d_settings_read(struct dpdk_settings *out, const char *text, struct bas
 
 /* The same of args if it is not NULL or empty, else of the environment variable. PAL_ENODEV: neither says anything. */
 int pal__d_settings_find(struct dpdk_settings *out, const char *args, struct base_text *words);
+
+/* What reading does last (settings_check.c): fills in what was not said, from the profile, and looks whether all of it
+ * fits together. */
+int pal__d_settings_complete(struct dpdk_settings *out, struct base_text *words);
 
 /* Appends all settings in full, a line each: read again, it gives the same. */
 void pal__d_settings_print(const struct dpdk_settings *settings, struct base_text *out);

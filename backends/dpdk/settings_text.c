@@ -63,6 +63,8 @@ static void print_device(const struct dpdk_settings *settings, uint32_t device, 
     base_text_char(out, '\n');
     if (settings->devices[device].mtu != 0)
         print_number(out, "mtu", settings->devices[device].mtu);
+    if (settings->devices[device].is_loopback)
+        base_text_string(out, "loopback\n");
     for (uint32_t i = 0; i < settings->address_count; i++) {
         if (settings->addresses[i].device != device)
             continue;
@@ -120,6 +122,7 @@ void pal__d_settings_print(const struct dpdk_settings *settings, struct base_tex
     if (settings->pcap[0] != '\0') {
         base_text_string(out, "pcap ");
         base_text_string(out, settings->pcap);
+        base_text_string(out, settings->pcap_off ? " off" : "");
         base_text_char(out, '\n');
     }
 }

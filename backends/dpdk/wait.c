@@ -21,7 +21,7 @@
 /* The kernel's lane is looked at after so long, however few turns there were. */
 #define KERNEL_LOOK_NS UINT64_C(50000)
 
-enum { SLEEP_FDS = 256, TRIES_IN_VAIN = 32 };
+enum { SLEEP_FDS = 256, PORT_FDS = DPDK_DEVICES_MAX + 1, TRIES_IN_VAIN = 32 };
 
 /* A poll's outlook on the kernel's lane, by its number. */
 static struct outlook {
@@ -147,6 +147,8 @@ static uint64_t received(const struct home *home)
     uint64_t sum = 0;
     for (uint32_t i = 0; home->queue != DPDK_QUEUES_MAX && i < pal__d_card_ports(); i++)
         sum += pal__d_port_queue_counts(pal__d_card.ports[i], home->queue)->received;
+    if (pal__d_home_steer(home))
+        sum += pal__d_steer_counts(pal__d_home_steer(home), home->queue)->taken;
     return sum;
 }
 
@@ -201,19 +203,34 @@ static void listen_to_ports(struct home *home)
         if (fd >= 0)
             home->fds[home->fd_count++] = fd;
     }
+    if (pal__d_home_steer(home)) {
+        home->hears_all &= !pal__d_steer_reads_others(pal__d_home_steer(home), home->queue);
+        home->taken[home->fd_count] = true;
+        home->fds[home->fd_count++] = pal__d_steer_bell(pal__d_home_steer(home), home->queue);
+    }
 }
 
 /* On count descriptors, behind which there is room for the ports', until one of them is ready or the time has come. */
 static void sleep_on(struct home *home, struct pollfd *fds, nfds_t count, uint64_t until_ns)
 {
     uint64_t now_ns = monotonic_ns(), most_ns = home->hears_all ? UINT64_MAX : now_ns + nap_ns(home, now_ns), event;
+    struct steer *steer = pal__d_home_steer(home);
     struct timespec room;
     nfds_t all = count + home->fd_count;
+    int ready;
     for (uint32_t i = 0; i < home->fd_count; i++)
         fds[count + i] = (struct pollfd){.fd = home->fds[i], .events = POLLIN};
     home->listens = false;
+    if (steer && !pal__d_steer_sleeps(steer, home->queue)) {
+        for (uint32_t i = 0; i < count; i++)
+            fds[i].revents = 0;
+        return; /* another thread has just given it a frame */
+    }
     home->sleeps++;
-    if (ppoll(fds, all, deadline_timeout(until_ns < most_ns ? until_ns : most_ns, &room), NULL) < 0) {
+    ready = ppoll(fds, all, deadline_timeout(until_ns < most_ns ? until_ns : most_ns, &room), NULL);
+    if (steer)
+        pal__d_steer_woke(steer, home->queue);
+    if (ready < 0) {
         for (nfds_t i = 0; i < all; i++)
             fds[i].revents = 0; /* a signal, or the system lacks memory: the next turn looks */
         return;
@@ -249,7 +266,7 @@ static bool may_sleep(uint32_t idle, uint64_t spin_ns, uint64_t now_ns, uint64_t
 
 static void idle(pal_poll *poll, struct home *home, uint64_t now_ns, uint64_t deadline_ns, bool listed)
 {
-    struct pollfd fds[1 + DPDK_DEVICES_MAX] = {{.fd = pal__k_poll_descriptor(poll), .events = POLLIN}};
+    struct pollfd fds[1 + PORT_FDS] = {{.fd = pal__k_poll_descriptor(poll), .events = POLLIN}};
     uint32_t way = poll->idle;
     uint64_t spin_ns = poll->spin_ns, until_ns;
     if (way == PAL_IDLE_BLOCK)
@@ -327,7 +344,7 @@ static bool item_fds(const struct pal_wait *items, int count, struct pollfd *fds
 /* Nothing is ready, and the stack has nothing to do at once. */
 static void sock_idle(struct home *home, const struct pal_wait *items, int count, uint64_t now_ns, uint64_t deadline_ns)
 {
-    struct pollfd fds[SLEEP_FDS + DPDK_DEVICES_MAX];
+    struct pollfd fds[SLEEP_FDS + PORT_FDS];
     nfds_t used;
     if (!home->listens) {
         listen_to_ports(home);

@@ -34,16 +34,15 @@ int net_choose(struct exchange_config *exchange, struct trader_config *trader)
     return 0;
 }
 
-/* The two find each other by the name of a socket that is no file (an abstract one), and bears the launcher's number.
- * DPDK draws addresses of cards from a generator that forked processes have in common: so they are given. */
+/* The two find each other by the name of a socket that is no file (an abstract one), with the launcher's number. */
 int net_enter(bool is_exchange, enum demo_idle idle)
 {
     char settings[SETTINGS_SIZE];
     snprintf(
         settings, sizeof(settings),
-        "device net_memif0,role=%s,mac=02:50:00:00:00:%s,socket=/tmp/palio-demo-%ld ; address %s/24 ; profile %s ; "
+        "device net_memif0,role=%s,socket=/tmp/palio-demo-%ld ; address %s/24 ; profile %s ; "
         "hugepages off ; mbufs 4096 ; descriptors 512",
-        is_exchange ? "server" : "client", is_exchange ? "01" : "02", (long)getppid(),
+        is_exchange ? "server" : "client", (long)getppid(),
         is_exchange ? exchange_host : trader_host, idle == DEMO_SPIN ? "latency" : "power");
     if (setenv("PALIO_DPDK", settings, 1) < 0) {
         fprintf(stderr, "demo: set PALIO_DPDK: %s\n", strerror(errno));

@@ -490,8 +490,11 @@ Test(calls_multicast, a_host_hears_its_own_unless_told_not_to)
     uint32_t ifindex = loop_once(receiver, sender, &to);
 
     if (ifindex == 0 || ifindex == loopback_ifindex()) {
+        bool is_kernels = is_native(sender);
         pair_close(receiver, sender);
-        test_skip("multicast", "no interface of a network takes groups");
+        if (is_kernels)
+            test_skip("multicast", "no interface of a network takes groups");
+        test_skip("network-interface", "the stack has the loopback interface alone");
     }
     option_set(sender, PAL_SO_MCAST_LOOP, 0);
     assert_error(send_to(sender, &to, "does not"), 8);

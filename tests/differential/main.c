@@ -291,6 +291,7 @@ static void probe(struct model *machine, bool has_workers)
 
     machine->has_workers = has_workers;
     machine->has_virtual_time = (pal_backend_info()->caps & PAL_CAP_VIRTUAL_TIME) != 0;
+    machine->has_native_leases = (pal_backend_info()->caps & PAL_CAP_LEASE_NATIVE) != 0;
     world_begin(machine, 1);
     children_begin();
     for (int i = 0; i < KINDS; i++) {

@@ -214,6 +214,7 @@ struct child {
 struct model {
     bool kinds[KINDS];       /* those that this machine has */
     bool is_in_stack[KINDS]; /* whose sockets a user-space stack has beside the kernel (rule 14) */
+    bool has_native_leases;  /* of these: of a stream they may be any number, of any sizes */
     bool has_virtual_time;   /* and with it a network whose time passes in waits alone (rule 19) */
     bool has_workers, has_children;
     size_t page_size;

@@ -217,20 +217,24 @@ static void echo_datagram(struct server *server)
     (void)pal_sock_send_msgs(server->datagrams, &msg, 1, 0);
 }
 
+static void handle_conn(struct server *server, struct conn *conn, int kind)
+{
+    if (kind == PAL_EV_OP)
+        op_done(server, conn);
+    else if (kind == PAL_EV_READY && conn->sock.id != 0 && echo_ready(server, conn))
+        end_conn(server, conn);
+}
+
 static void handle(struct server *server, const struct pal_event *event)
 {
-    struct conn *conn = event->data >= DATA_CONN ? &server->conns[event->data - DATA_CONN] : NULL;
-
     if (event->data == DATA_ECHO)
         begin_conn(server, server->echo, false);
     else if (event->data == DATA_SINK)
         begin_conn(server, server->sink, true);
     else if (event->data == DATA_DATAGRAMS)
         echo_datagram(server);
-    else if (event->kind == PAL_EV_OP)
-        op_done(server, conn);
-    else if (event->kind == PAL_EV_READY && conn->sock.id != 0 && echo_ready(server, conn))
-        end_conn(server, conn);
+    else if (event->data >= DATA_CONN)
+        handle_conn(server, &server->conns[event->data - DATA_CONN], event->kind);
 }
 
 static pal_sock listen_at(struct server *server, uint16_t port, uint64_t data)

@@ -121,7 +121,7 @@ Test(dpdk_refused, what_the_machine_has_not_is_refused)
         {"device net_null0 ; hugepages off ; mbufs 1000000 ; queues 16 ; mtu 9000", PAL_ENOMEM, PAL_ENOTSUP,
          "mbufs|queues|mtu", "fewer|say|most"},
         {"device net_null0 ; cores 1023" SMALL, PAL_EINVAL, 0, "1023", "cores|CPU"},
-        {"device net_null0 ; pcap /nowhere/at/all" SMALL, PAL_EACCES, 0, "/nowhere/at/all", "name another file"},
+        {"device net_null0 ; pcap /no/such/folder" SMALL, PAL_EACCES, 0, "/no/such/folder", "name another file"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

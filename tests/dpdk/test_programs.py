@@ -3,9 +3,8 @@
 
 usage: test_programs.py ECHO WIRE
 
-ECHO is examples/echo linked with libpal-dpdk. WIRE is "veth": a pair of virtual interfaces, of which the program has
-one in a network namespace of its own, by AF_PACKET; or "tap": DPDK makes the interface. All of it is in namespaces that
-end with this process. Nothing is judged by the clock: deadlines only end what hangs.
+ECHO is examples/echo linked with libpal-dpdk; WIRE is as dpdk_lab.py says. Nothing is judged by the clock: deadlines
+only end what hangs.
 """
 
 import contextlib
@@ -19,41 +18,33 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop", "netstack"))
-import netstack_lab as lab  # noqa: E402  (it lies beside, in another folder of tests)
-import tap  # noqa: E402  (netstack_lab knows where it lies)
-from netstack_lab import FAR_END, PALIO, TAP, WAIT_S, exchange, must, receive, run  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import dpdk_lab  # noqa: E402
+from dpdk_lab import bytes_of, lab, tap  # noqa: E402
+from netstack_lab import PALIO, WAIT_S, exchange, must, receive  # noqa: E402
 
-RUN_S = 170  # for all cases
 PORT = 7000
-ADDRESSES = f"address {PALIO[4]}/24 ; address {PALIO[6]}/64 ; {lab.MBUFS} ; profile power"
-SETTINGS = {
-    "veth": f"device net_af_packet0,iface={FAR_END},qdisc_bypass=1 ; {ADDRESSES}",
-    "tap": f"device net_tap0,iface={TAP} ; {ADDRESSES}",
-}
 
-program, wire = "", ""
-far = None  # a process that keeps the program's namespace
+program = ""
 
 
 class Server:
     """A running echo server. Use as a context; counts are what it says at its end."""
 
     def __init__(self, version, *arguments):
-        inside = ["nsenter", f"--net=/proc/{far.pid}/ns/net"] if far else []
+        settings = f"{dpdk_lab.DEVICES[dpdk_lab.wire]} ; {dpdk_lab.ADDRESSES} ; profile power"
         self.version = version
-        self.process = subprocess.Popen([*inside, program, "--bind", PALIO[version], str(PORT), *arguments],
+        self.process = subprocess.Popen([*dpdk_lab.inside(), program, "--bind", PALIO[version], str(PORT), *arguments],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True, env={**os.environ, "PALIO_DPDK": SETTINGS[wire]})
+                                        text=True, env={**os.environ, "PALIO_DPDK": settings})
         self.connections = self.allocations = None
 
     def __enter__(self):
         line = self.process.stdout.readline() if select.select([self.process.stdout], [], [], WAIT_S)[0] else ""
         if not line.startswith("echo: dpdk on "):
             raise AssertionError(f"the server says {line!r} {self._kill()}")
-        self._await_wire()
+        dpdk_lab.await_wire()
         return self
 
     def __exit__(self, kind, *_):
@@ -74,25 +65,12 @@ class Server:
         self.process.kill()
         return " ".join(self.process.communicate())
 
-    def _await_wire(self):
-        """The kernel takes its time to see that a tap device of DPDK's has a carrier."""
-        for _ in range(WAIT_S * 100):
-            if wire == "veth" or f"dev {TAP}" in run("ip", "-6", "route", "get", PALIO[6], check=False):
-                return
-            time.sleep(0.01)
-        raise AssertionError("the kernel's end of the wire has no carrier")
-
     def client(self, kind=socket.SOCK_STREAM):
         """A connected socket of the kernel's, with deadlines."""
         sock = socket.socket(socket.AF_INET if self.version == 4 else socket.AF_INET6, kind)
         sock.settimeout(WAIT_S)
         sock.connect((PALIO[self.version], PORT))
         return sock
-
-
-def bytes_of(size, seed):
-    """Bytes among which no piece can be missed, doubled or moved without notice."""
-    return hashlib.shake_128(str(seed).encode()).digest(size)
 
 
 # ---- streams ----
@@ -196,42 +174,12 @@ def datagrams_come_back():
         must(server.allocations == 0, f"{server.allocations} allocations since the start")
 
 
-# ---- the wire ----
-
-
-def begin_far_end():
-    """The namespace of the program, with its end of the pair."""
-    global far
-    far = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo in; exec cat"], stdin=subprocess.PIPE,
-                           stdout=subprocess.PIPE, text=True)
-    must(far.stdout.readline() == "in\n", "there is no namespace for the program")
-    run("ip", "link", "set", FAR_END, "netns", str(far.pid))
-    there = ["nsenter", f"--net=/proc/{far.pid}/ns/net"]
-    run(*there, "sh", "-c", f"echo 1 >/proc/sys/net/ipv6/conf/{FAR_END}/disable_ipv6")
-    run(*there, "ip", "link", "set", FAR_END, "up")
-
-
 def main():
-    global program, wire
-    if len(sys.argv) != 3 or sys.argv[2] not in SETTINGS:
+    global program
+    if len(sys.argv) != 3 or sys.argv[2] not in dpdk_lab.DEVICES:
         sys.exit(__doc__)
-    program, wire = sys.argv[1:]
-    lab.wire = "dpdk-packet" if wire == "veth" else "dpdk-tap"
-    try:
-        lab.enter()
-    except tap.Skip as reason:
-        print(f"1..1\nok 1 - dpdk-programs-{wire} # SKIP {reason}")
-        return 0
-    if wire == "veth":
-        begin_far_end()
-    signal.signal(signal.SIGALRM, lambda *_: sys.exit("Bail out! the cases take too long"))
-    signal.alarm(RUN_S)
-    try:
-        return tap.main(f"dpdk-programs-{wire}")
-    finally:
-        if far:
-            far.stdin.close()
-            far.wait(WAIT_S)
+    program = sys.argv[1]
+    return dpdk_lab.main(f"dpdk-programs-{sys.argv[2]}", sys.argv[2])
 
 
 if __name__ == "__main__":

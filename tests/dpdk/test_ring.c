@@ -3,6 +3,7 @@
 #include "ring_talk.h"
 
 #include "../../backends/dpdk/apply.h"
+#include "../../backends/dpdk/nic_dpdk.h"
 #include "../../backends/netstack/wire.h"
 #include <pal/lease.h>
 
@@ -378,5 +379,130 @@ Test(dpdk_ring, a_jumbo_mtu_has_room)
     cr_assert_eq(caps.mtu, 9000);
     cr_assert_geq(caps.frame_room, 9018);
     cr_assert_eq(caps.flags & NIC_LINK_DOWN, 0);
+    end_ports();
+}
+
+/* ---- frames that arrive in several buffers ---- */
+
+/* A buffer of the nic's pool with so many bytes, nobody's. */
+static struct rte_mbuf *piece(struct nic *nic, uint32_t size, int fill)
+{
+    struct dpdk_queue *queue = (struct dpdk_queue *)(void *)nic;
+    struct frame *frame = frame_alloc(nic);
+    struct rte_mbuf *mbuf;
+
+    cr_assert(frame != NULL);
+    mbuf = frame->native;
+    mbuf->data_off = FRAME_HEADROOM;
+    mbuf->data_len = (uint16_t)size;
+    mbuf->pkt_len = size;
+    mbuf->ol_flags = 0;
+    memset(frame->data, fill, size);
+    frame->home = NULL;
+    queue->held--;
+    return mbuf;
+}
+
+/* To side 1, as a driver delivers what does not fit into one buffer: pieces of these sizes. */
+static void deliver_pieces(struct nic *nic, const uint32_t *sizes, int count)
+{
+    struct rte_mbuf *first = piece(nic, sizes[0], 0x40);
+
+    for (int i = 1; i < count; i++)
+        cr_assert_eq(rte_pktmbuf_chain(first, piece(nic, sizes[i], 0x40 + i)), 0);
+    cr_assert_eq(rte_ring_enqueue(rings[1], first), 0);
+}
+
+Test(dpdk_ring, a_frame_in_several_buffers_is_put_into_one)
+{
+    static const uint32_t sizes[3] = {1000, 500, 14};
+    const struct dpdk_queue_counts *counts;
+    struct nic *from, *to;
+    struct frame *received[4];
+
+    begin_nics("mbufs 1024 ; descriptors 128");
+    from = pal__d_port_nic(ports[0], 0);
+    to = pal__d_port_nic(ports[1], 0);
+    counts = pal__d_port_queue_counts(ports[1], 0);
+    deliver_pieces(from, sizes, 3);
+    cr_assert_eq(pal__d_port_used(ports[0], 0), 3);
+    cr_assert_eq(to->ops->rx(to, received, 4), 1);
+    cr_expect_eq(counts->rx_joined, 1);
+    cr_expect_eq(counts->rx_lost, 0);
+    cr_expect_eq(pal__d_port_used(ports[0], 0), 1, "the other buffers were not given back");
+    cr_assert_eq(received[0]->size, 1514);
+    cr_expect_eq(received[0]->data[999], 0x40);
+    cr_expect_eq(received[0]->data[1000], 0x41);
+    cr_expect_eq(received[0]->data[1499], 0x41);
+    cr_expect_eq(received[0]->data[1500], 0x42);
+    cr_expect_eq(received[0]->data[1513], 0x42);
+    frame_free(received[0]);
+    cr_expect_eq(pal__d_port_used(ports[0], 0), 0);
+    end_ports();
+}
+
+/* The ring's port has no large buffers. */
+Test(dpdk_ring, a_frame_that_fits_into_no_buffer_is_lost_and_the_next_one_is_not)
+{
+    static const uint32_t large[3] = {2048, 2048, 100}, small[2] = {40, 20};
+    const struct dpdk_queue_counts *counts;
+    struct nic *from, *to;
+    struct frame *received[4];
+
+    begin_nics("mbufs 1024 ; descriptors 128");
+    from = pal__d_port_nic(ports[0], 0);
+    to = pal__d_port_nic(ports[1], 0);
+    counts = pal__d_port_queue_counts(ports[1], 0);
+    deliver_pieces(from, large, 3);
+    deliver_pieces(from, small, 2);
+    cr_assert_eq(to->ops->rx(to, received, 4), 1);
+    cr_assert_eq(received[0]->size, 60);
+    cr_expect_eq(counts->rx_lost, 1);
+    cr_expect_eq(counts->rx_joined, 1);
+    cr_expect_eq(counts->received, 1);
+    frame_free(received[0]);
+    cr_expect_eq(pal__d_port_used(ports[0], 0), 0, "what was lost was not given back");
+    cr_expect_eq(pal__d_port_held(ports[1], 0), 0);
+    end_ports();
+}
+
+static void count_freed(void *room, void *count)
+{
+    (void)room;
+    ++*(int *)count;
+}
+
+/* As vhost and some cards can be told to deliver. */
+Test(dpdk_ring, a_frame_in_memory_of_the_drivers_is_copied_out_of_it)
+{
+    static uint8_t room[2048];
+    const struct dpdk_queue_counts *counts;
+    struct rte_mbuf_ext_shared_info *shared;
+    uint16_t size = sizeof(room);
+    struct nic *from, *to;
+    struct frame *received[4];
+    struct rte_mbuf *mbuf;
+    int freed = 0;
+
+    begin_nics("mbufs 1024 ; descriptors 128");
+    from = pal__d_port_nic(ports[0], 0);
+    to = pal__d_port_nic(ports[1], 0);
+    counts = pal__d_port_queue_counts(ports[1], 0);
+    shared = rte_pktmbuf_ext_shinfo_init_helper(room, &size, count_freed, &freed);
+    cr_assert(shared != NULL);
+    mbuf = piece(from, 60, 0);
+    rte_pktmbuf_attach_extbuf(mbuf, room, RTE_BAD_IOVA, size, shared);
+    mbuf->data_len = 60;
+    mbuf->pkt_len = 60;
+    memset(room, 0x55, 60);
+    cr_assert_eq(rte_ring_enqueue(rings[1], mbuf), 0);
+    cr_assert_eq(to->ops->rx(to, received, 4), 1);
+    cr_expect_eq(freed, 1, "the driver has not got its memory back");
+    cr_expect_eq(counts->rx_joined, 1);
+    memset(room, 0, 60);
+    cr_assert_eq(received[0]->size, 60);
+    cr_expect(received[0]->data[0] == 0x55 && received[0]->data[59] == 0x55);
+    frame_free(received[0]);
+    cr_expect_eq(pal__d_port_used(ports[0], 0) + pal__d_port_used(ports[1], 0), 0);
     end_ports();
 }

@@ -93,6 +93,12 @@ Test(dpdk_settings, everything_is_read)
     cr_assert_str_eq(settings.pcap, "/tmp/x.pcapng");
 }
 
+Test(dpdk_settings, the_last_device_may_carry_the_loopback_interface)
+{
+    must_read("device net_tap0,iface=x ; address 10.0.0.2/24 ; device net_ring0 ; loopback");
+    cr_assert(!settings.devices[0].is_loopback && settings.devices[1].is_loopback);
+}
+
 Test(dpdk_settings, profiles_differ_and_what_is_said_comes_first)
 {
     must_read("profile latency ; device net_ring0");
@@ -109,10 +115,11 @@ Test(dpdk_settings, what_is_printed_reads_as_the_same)
 {
     static const char *const texts[] = {
         "device net_ring0",
+        "device net_tap0,iface=x;address 10.0.0.2/24;device net_ring0;mtu 1400;loopback",
         "device net_tap0,iface=x;address 10.0.0.2/24;address fe80::2/64;gateway 10.0.0.1;gateway fe80::1;"
         "route fd01::/16 fe80::9;neighbour 10.0.0.1 02:00:00:00:0a:ff;mtu 9000;device net_tap1;"
         "address 192.168.0.1/16;profile latency;cores 3,0-1;queues 2;idle block;kernel 8;hugepages on;"
-        "descriptors 256 512;mbufs 2000;pcap x",
+        "descriptors 256 512;mbufs 2000;pcap x off",
     };
     static char first[DPDK_SETTINGS_TEXT], second[DPDK_SETTINGS_TEXT];
 
@@ -169,6 +176,12 @@ Test(dpdk_settings, wrong_words_are_named_with_the_remedy)
         {"device a b c d e", "\"d\"", "';'"},
         {"device ,iface=x", "\",iface=x\"", "write net_tap0"},
         {"address 10.0.0.2/24", "of which device", "in front"},
+        {"device r ; pcap x no", "\"no\"", "on or off"},
+        {"loopback", "of which device", "in front"},
+        {"device r ; loopback yes", "\"yes\"", "loopback"},
+        {"device r ; loopback ; device s", "device r", "the last"},
+        {"device r ; address 10.0.0.2/24 ; loopback", "device r", "no addresses"},
+        {"device r ; loopback ; address 10.0.0.2/24", "\"10.0.0.2/24\"", "nothing else"},
         {"device r ; address 10.0.0.2", "\"10.0.0.2\"", "10.0.0.2/24"},
         {"device r ; address 10.0.0.256/24", "\"10.0.0.256/24\"", "no IP address"},
         {"device r ; address 10.0.0.2/33", "\"10.0.0.2/33\"", "longer"},

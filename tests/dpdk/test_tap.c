@@ -1,7 +1,9 @@
-/* test_tap.c: what a tap device of DPDK's shows of queues, checksums, groups and descriptors. In a network namespace of
- * the test's own, which ends with it. The frames are the kernel's: datagrams to an address that is our neighbour's. */
+/* test_tap.c: what a tap device of DPDK's shows of queues, checksums, segments, groups and descriptors. In a network
+ * namespace of the test's own, which ends with it. The frames are the kernel's: datagrams to an address that is our
+ * neighbour's. */
 #include "ring_world.h"
 
+#include "../../backends/dpdk/nic_dpdk.h"
 #include "../../backends/netstack/wire.h"
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -252,5 +254,246 @@ Test(dpdk_tap, an_address_that_the_kernel_has_is_refused)
     cr_assert_eq(pal__d_settings_read(&settings, "device net_af_packet0,iface=lo", &words), 0);
     cr_assert_eq(pal__d_preflight(&settings, "", &plan, &notes, &words), PAL_ENETDOWN);
     cr_assert(strstr(words.data, "ip link set lo up") != NULL, "%s", words.data);
+    end_tap();
+}
+
+/* ---- segments, which its driver cuts ---- */
+
+enum { BULK = 8 << 20, BULK_PORT = 5000, BULK_WRITE = 65536 };
+enum { KERNEL_MAXSEG = 2 }; /* TCP_MAXSEG of netinet/tcp.h, which has names of the stack's */
+
+static struct netstack *stack;
+
+static uint8_t pattern_at(uint64_t offset)
+{
+    return (uint8_t)(offset * 167 + (offset >> 8));
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Packets that the kernel has received from us. */
+static uint64_t kernel_packets(void)
+{
+    FILE *file = fopen("/proc/self/net/dev", "r");
+    unsigned long long bytes = 0, packets = 0;
+    char line[512];
+
+    cr_assert(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, " palio0: %llu %llu", &bytes, &packets) == 2)
+            break;
+    fclose(file);
+    return packets;
+}
+
+static void begin_stack(void)
+{
+    struct netstack_config config = {.allocator = &memory.allocator, .seed = 1};
+    struct ip own = ip("10.0.0.2");
+
+    counting_init(&memory);
+    config.now_ns = clock_ns();
+    cr_assert_eq(pal__n_stack_create(&config, &stack), 0);
+    cr_assert_eq(pal__n_iface_add(stack, pal__d_port_nic(port, 0), "eth0", 0), IFINDEX);
+    cr_assert_eq(pal__n_addr_add(stack, IFINDEX, &own, 24), 0);
+    must_run("ip neigh del 10.0.0.2 dev palio0"); /* it answers for itself */
+}
+
+/* A server of the kernel's, whose SYN says this segment size. */
+static int listen_in_kernel(int segment_size)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(BULK_PORT)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(setsockopt(fd, IPPROTO_TCP, KERNEL_MAXSEG, &segment_size, sizeof(segment_size)), 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    return fd;
+}
+
+/* What there is, which must be the pattern; true: the end. */
+static bool read_in_kernel(int fd, uint64_t *received)
+{
+    static uint8_t bytes[BULK_WRITE];
+    ssize_t size;
+
+    while ((size = read(fd, bytes, sizeof(bytes))) > 0)
+        for (ssize_t i = 0; i < size; i++)
+            cr_assert_eq(bytes[i], pattern_at((*received)++));
+    return size == 0;
+}
+
+static void write_pattern(struct sock *sock, uint64_t *sent)
+{
+    static uint8_t bytes[BULK_WRITE];
+    size_t size = BULK - *sent < BULK_WRITE ? (size_t)(BULK - *sent) : BULK_WRITE;
+    int32_t result;
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = pattern_at(*sent + i);
+    result = size == 0 ? 0 : pal__n_sock_send(sock, bytes, size, 0);
+    if (result < 0)
+        cr_assert(result == PAL_EAGAIN || result == PAL_ENOTCONN, "%s", pal_error_name(result));
+    else
+        *sent += (uint64_t)result;
+    if (*sent == BULK && size > 0)
+        cr_assert_eq(pal__n_sock_shutdown(sock, PAL_SHUT_WR), 0);
+}
+
+/* BULK bytes from the stack to the kernel. */
+static void send_bulk(int segment_size)
+{
+    struct pal_addr to = addr("10.0.0.1", BULK_PORT);
+    uint64_t sent = 0, received = 0, end_ns = clock_ns() + 30 * SECOND;
+    int listener = listen_in_kernel(segment_size), fd = -1;
+    struct sock *sock;
+    bool ended = false;
+
+    cr_assert_eq(pal__n_sock_open(stack, to.family, PAL_SOCK_STREAM, &sock), 0);
+    cr_assert_eq(pal__n_sock_connect(sock, &to), PAL_EINPROGRESS);
+    while (!ended && clock_ns() < end_ns) {
+        pal__n_stack_poll(stack, clock_ns());
+        write_pattern(sock, &sent);
+        pal__n_stack_flush(stack, clock_ns());
+        if (fd < 0)
+            fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        else
+            ended = read_in_kernel(fd, &received);
+    }
+    cr_assert(ended, "%llu of %d bytes have arrived", (unsigned long long)received, BULK);
+    cr_assert_eq(received, BULK);
+    close(fd);
+    close(listener);
+    pal__n_sock_close(sock);
+}
+
+static void end_stack(void)
+{
+    pal__n_stack_destroy(stack, false);
+    cr_assert_eq(memory.blocks, 0);
+    cr_assert_eq(pal__d_port_held(port, 0), 0);
+    end_tap();
+}
+
+Test(dpdk_tap, a_large_frame_is_cut_for_the_kernel)
+{
+    const struct dpdk_queue_counts *counts;
+    uint64_t packets, segments;
+
+    begin_tap("");
+    pal__d_port_describe(port, &notes);
+    cr_assert(strstr(notes.data, "segments of TCP: cut by the card over IPv4") != NULL, "%s", notes.data);
+    begin_stack();
+    packets = kernel_packets();
+    send_bulk(1400);
+    packets = kernel_packets() - packets;
+    segments = pal__n_stack_counters(stack)[COUNTER_tcp_out];
+    counts = pal__d_port_queue_counts(port, 0);
+    cr_log_info("%llu segments, the kernel has received %llu packets; %llu frames went to the port",
+                (unsigned long long)segments, (unsigned long long)packets, (unsigned long long)counts->sent);
+    cr_expect_geq(packets, BULK / 1400);
+    cr_expect_gt(packets, counts->sent * 3);
+    cr_expect_gt(pal__n_stack_counters(stack)[COUNTER_tcp_tso], 100);
+    cr_expect_eq(pal__n_stack_counters(stack)[COUNTER_tcp_retransmits], 0);
+    cr_expect_eq(counts->tx_lost, 0);
+    end_stack();
+}
+
+/* The driver compares a segment with its Ethernet header to the mtu, and refuses what is full: such go one by one. */
+Test(dpdk_tap, segments_that_its_driver_would_refuse_go_one_by_one)
+{
+    const struct dpdk_queue_counts *counts;
+
+    begin_tap("");
+    begin_stack();
+    send_bulk(1460);
+    counts = pal__d_port_queue_counts(port, 0);
+    cr_expect_geq(counts->sent, BULK / 1460);
+    cr_expect_eq(pal__n_stack_counters(stack)[COUNTER_tcp_tso], 0);
+    cr_expect_eq(counts->tx_lost, 0);
+    end_stack();
+}
+
+/* The same without that knowledge: the first frame is given up, and the stack does without. */
+Test(dpdk_tap, a_connection_outlives_a_driver_that_refuses)
+{
+    const struct dpdk_queue_counts *counts;
+
+    begin_tap("");
+    port->segment_max = 0;
+    begin_stack();
+    send_bulk(1460);
+    counts = pal__d_port_queue_counts(port, 0);
+    cr_expect_gt(pal__n_stack_counters(stack)[COUNTER_tcp_tso], 0);
+    cr_expect_eq(counts->tx_lost, pal__n_stack_counters(stack)[COUNTER_tcp_tso]);
+    cr_expect_geq(counts->sent, BULK / 1460);
+    end_stack();
+}
+
+/* A frame of TCP for the driver to cut, of this segment size. */
+static struct frame *segments_frame(struct nic *nic, uint16_t segment_size)
+{
+    enum { PAYLOAD = 6000 };
+    struct nic_caps caps;
+    struct frame *frame;
+    uint8_t *at;
+
+    nic->ops->caps(nic, &caps);
+    cr_assert(caps.segments != NULL);
+    frame = frame_alloc(caps.segments);
+    cr_assert(frame != NULL);
+    frame->size = ETH_SIZE + IP4_SIZE + TCP_SIZE + PAYLOAD;
+    cr_assert_leq(frame->size, caps.segments_room);
+    memset(frame->data, 0, frame->size);
+    at = frame->data;
+    put16(at + ETH_TYPE, ETH_P_IP4);
+    at += ETH_SIZE;
+    at[IP4_VERSION_LENGTH] = 0x45;
+    put16(at + IP4_TOTAL, frame->size - ETH_SIZE);
+    at[IP4_TTL] = 64;
+    at[IP4_PROTOCOL] = PAL_IPPROTO_TCP;
+    at[IP4_SIZE + TCP_OFFSET] = TCP_SIZE / 4 << 4;
+    frame->flags = FRAME_SEGMENTS | FRAME_CSUM_NEEDED;
+    frame->segment_size = segment_size;
+    frame->csum_start = ETH_SIZE + IP4_SIZE;
+    frame->csum_offset = TCP_CHECKSUM;
+    return frame;
+}
+
+/* The stack makes none such. If a driver takes a frame never, the queue goes on without it, and without others. */
+Test(dpdk_tap, a_frame_that_is_never_cut_does_not_block_the_queue)
+{
+    struct frame *frames[3];
+    struct nic_caps caps;
+    struct nic *nic;
+    uint64_t begin_ns;
+    int taken = 0;
+
+    begin_tap("");
+    nic = pal__d_port_nic(port, 0);
+    frames[0] = segments_frame(nic, 1460);
+    frames[1] = segments_frame(nic, 1000);
+    frames[2] = frame_alloc(nic);
+    memset(frames[2]->data, 0, 60);
+    frames[2]->size = 60;
+    begin_ns = clock_ns();
+    while (taken < 3 && clock_ns() - begin_ns < 10 * SECOND)
+        taken += nic->ops->tx(nic, frames + taken, 3 - taken);
+    cr_assert_eq(taken, 3);
+    cr_expect_gt(clock_ns() - begin_ns, SECOND / 2, "the driver has taken it, or it was given up at once");
+    cr_expect_eq(pal__d_port_queue_counts(port, 0)->tx_lost, 2);
+    cr_expect_eq(pal__d_port_queue_counts(port, 0)->sent, 1);
+    nic->ops->caps(nic, &caps);
+    cr_expect_eq(caps.flags & (NIC_TX_SEGMENTS | NIC_TX_SEGMENTS6), 0);
+    base_text_clear(&notes);
+    pal__d_port_describe(port, &notes);
+    cr_expect(strstr(notes.data, "segments of TCP: cut by the stack") != NULL, "%s", notes.data);
     end_tap();
 }

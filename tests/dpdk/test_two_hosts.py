@@ -7,6 +7,7 @@ HOST is dpdk-host. Neither needs root; vhost needs huge pages, which root can ma
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,28 @@ def vhost_and_virtio_user():
                                f"device net_virtio_user0,path={path} ; hugepages on", path)
         must("checksums" in server, server)
         print("# " + server.split("\n")[0] + "\n# " + clients[0].split("\n")[0])
+
+
+def counter(said, name):
+    """What a host has counted."""
+    match = re.search(rf"^counters:.* {name}=(\d+)", said, re.MULTILINE)
+    return int(match.group(1)) if match else 0
+
+
+@tap.case
+def segments_from_virtio_user_to_vhost():
+    """vhost lets its guest send large frames uncut, which come in several buffers and go into a large one."""
+    with Hugepages(200), Folder() as path:
+        server, clients = talk(f"device net_vhost0,iface={path},tso=1 ; hugepages on",
+                               f"device net_virtio_user0,path={path} ; hugepages on", path)
+    must("segments of TCP: cut by the stack" in server, server)
+    for said in clients:
+        must("segments of TCP: cut by the card;" in said, said)
+        frames, segments = counter(said, "eth_out"), counter(said, "tcp_out")
+        print(f"# {segments} segments, {counter(said, 'tcp_tso')} large frames, {frames} frames in all")
+        must(counter(said, "tcp_tso") > 100 and segments > BYTES // 1500 and frames * 2 < segments, said)
+        must(counter(said, "tcp_retransmits") * 100 < segments, said)
+    must(counter(server, "tcp_in") * 2 < sum(counter(said, "tcp_out") for said in clients), server)
 
 
 if __name__ == "__main__":
