@@ -19,8 +19,8 @@ void pal__d_quiet_end(void);
  * through EAL's end, and then to the end of the process. */
 void pal__d_quiet_stay(void);
 
-/* EAL may be ended: there was no port of net_memif, or the interrupt thread is held. Else DPDK's memory has to stay, for
- * that thread reads it. */
+/* EAL may be ended: there was no port of net_memif, or the interrupt thread is held. Else DPDK's memory has to stay,
+ * for that thread reads it. */
 bool pal__d_quiet_may_end(void);
 
 #endif

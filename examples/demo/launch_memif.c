@@ -38,12 +38,11 @@ int net_choose(struct exchange_config *exchange, struct trader_config *trader)
 int net_enter(bool is_exchange, enum demo_idle idle)
 {
     char settings[SETTINGS_SIZE];
-    snprintf(
-        settings, sizeof(settings),
-        "device net_memif0,role=%s,socket=/tmp/palio-demo-%ld ; address %s/24 ; profile %s ; "
-        "hugepages off ; mbufs 4096 ; descriptors 512",
-        is_exchange ? "server" : "client", (long)getppid(),
-        is_exchange ? exchange_host : trader_host, idle == DEMO_SPIN ? "latency" : "power");
+    snprintf(settings, sizeof(settings),
+             "device net_memif0,role=%s,socket=/tmp/palio-demo-%ld ; address %s/24 ; profile %s ; "
+             "hugepages off ; mbufs 4096 ; descriptors 512",
+             is_exchange ? "server" : "client", (long)getppid(), is_exchange ? exchange_host : trader_host,
+             idle == DEMO_SPIN ? "latency" : "power");
     if (setenv("PALIO_DPDK", settings, 1) < 0) {
         fprintf(stderr, "demo: set PALIO_DPDK: %s\n", strerror(errno));
         return -1;

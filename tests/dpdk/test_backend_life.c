@@ -189,7 +189,7 @@ Test(dpdk_life, captures_are_switched_while_it_runs)
     sock = open_sock(PAL_SOCK_DGRAM);
     cr_assert_eq(pal_sock_connect(sock, &to), 0);
     for (uint32_t i = 0; i < 4; i++) { /* off, on, off, off */
-        if (i > 0) /* as the settings say at first */
+        if (i > 0)                     /* as the settings say at first */
             switch_capture(i == 1);
         send_some(sock, poll);
         switch_capture(0);
