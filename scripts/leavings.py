@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-FILES = ["/tmp/palio*", "/dev/shm/palio*", "/var/tmp/palio*", "/run/palio*", "/tmp/dpdk*", "/run/dpdk/*",
+FILES = ["/tmp/palio*", "/dev/shm/palio*", "/var/tmp/palio*", "/run/palio*", "/tmp/dpdk/*", "/run/dpdk/*",
          "/dev/hugepages/*", os.environ.get("XDG_RUNTIME_DIR", "/run") + "/dpdk/*"]
 POOLS = "/sys/kernel/mm/hugepages/*/nr_*hugepages"
 SECONDS = 10
@@ -74,10 +74,10 @@ def what_there_is(directory):
 
 
 def differences(before, after):
-    """A line for each item that has come or gone."""
+    """A line for each item that has come or gone, but for processes that have ended."""
     return [f"{word}: {what}: {item}" for what in sorted(before) for word, here, there in
             (("left behind", after[what], before[what]), ("gone", before[what], after[what]))
-            for item in here if item not in there]
+            for item in here if item not in there and (word, what) != ("gone", "process")]
 
 
 def compare(saved, seconds):

@@ -124,11 +124,9 @@ Test(dpdk_settings, what_is_printed_reads_as_the_same)
     static char first[DPDK_SETTINGS_TEXT], second[DPDK_SETTINGS_TEXT];
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct dpdk_settings before;
         struct base_text out;
 
         must_read(texts[i]);
-        before = settings;
         base_text_init(&out, first, sizeof(first));
         pal__d_settings_print(&settings, &out);
         cr_assert_not(out.truncated);
@@ -136,7 +134,6 @@ Test(dpdk_settings, what_is_printed_reads_as_the_same)
         base_text_init(&out, second, sizeof(second));
         pal__d_settings_print(&settings, &out);
         cr_assert_str_eq(first, second);
-        cr_assert_arr_eq(&before, &settings, sizeof(settings));
     }
     cr_assert(strstr(first, "route fd01::/16 fe80::9\n") != NULL, "%s", first);
     cr_assert(strstr(first, "gateway 10.0.0.1\n") != NULL, "%s", first);
