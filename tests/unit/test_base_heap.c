@@ -57,7 +57,7 @@ Test(base_heap, pops_in_order_of_keys_up_to_the_largest)
 
 Test(base_heap, a_full_heap_refuses_and_stays_as_it_was)
 {
-    struct member members[3] = {{{0}, 0, false}};
+    static struct member members[3]; /* as what holds them */
     struct base_heap heap;
 
     base_heap_init(&heap, storage, 2);
@@ -74,7 +74,7 @@ Test(base_heap, a_full_heap_refuses_and_stays_as_it_was)
 Test(base_heap, grows_by_moving_its_entries)
 {
     struct base_heap_entry small[1];
-    struct member members[2] = {{{0}, 0, false}};
+    static struct member members[2];
     struct base_heap heap;
 
     base_heap_init(&heap, small, 1);
