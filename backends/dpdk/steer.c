@@ -133,7 +133,8 @@ static int read_other(struct steered *steered, uint32_t number, struct frame **f
     struct nic *bottom = other->nics[steered - steered->of->nics].bottom;
     int count = 0;
 
-    atomic_store(&other->is_read, 1);
+    if (atomic_exchange(&other->is_read, 1) != 0) /* by who was the lowest until just now */
+        return 0;
     if ((atomic_load(&steer->active) & bit_of(other)) == 0)
         count = bottom->ops->rx(bottom, frames, max);
     for (int i = 0; i < count; i++)
