@@ -95,7 +95,6 @@ static void share(struct steered *steered, struct frame *frame)
             continue;
         }
         copy->hash.usr = SEEN_BY_ALL | IS_COPY;
-        self->counts.copied++;
         hand_over(self, device, number, copy);
     }
 }

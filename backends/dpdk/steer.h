@@ -17,8 +17,8 @@ struct steer;
 
 /* What a queue's thread has counted. */
 struct steer_counts {
-    uint64_t given, taken, copied; /* frames to other queues; from them; copies among those given */
-    uint64_t lost;                 /* the other's ring was full, or there was no buffer for a copy */
+    uint64_t given, taken; /* frames to other queues, copies among them; from them */
+    uint64_t lost;         /* the other's ring was full, or there was no buffer for a copy */
 };
 
 /* For all queues of these ports. PAL_ENOMEM. One thread, which started DPDK. */
