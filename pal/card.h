@@ -1,7 +1,11 @@
 /* pal/card.h: what pal_ctl says to a backend that drives a network card: settings, counters, captures, the end.
  *
- * On other backends every key here is PAL_ENOTSUP. The poll is NULL unless said otherwise. Owner's thread where there
- * is a poll; the others are for the thread that used the card first. */
+ * On other backends every key here is PAL_ENOTSUP. The poll is NULL, and the value's size as below, or it is
+ * PAL_EINVAL. Values, and the rooms that they point to, are the caller's; the names that are given out are
+ * static. Any thread, but for the end: a thread that asks has a stack and a queue from then on, as by its first IP
+ * socket, and what stood in the way of that is the answer (pal_reason says it in words). In a child of fork:
+ * PAL_EFORKED. Nothing is allocated but by such a beginning. All take the card's lock for a moment, but NAMES and
+ * CAPTURE, and may ask the device by a system call or more: for now and then, not for every message. */
 #ifndef PAL_CARD_H
 #define PAL_CARD_H
 
@@ -16,11 +20,13 @@ enum {
     PAL_CTL_CARD_TEXT = 0x200, /* get, struct pal_card_text: all settings in full, and what is known of the ports */
     PAL_CTL_CARD_COUNTERS,     /* get, struct pal_card_counters: of this thread's stack and queues. May ask the card */
     PAL_CTL_CARD_NAMES,        /* get, struct pal_card_names: what the stack's counters are called, in their order */
-    PAL_CTL_CARD_CAPTURE, /* set, uint32_t: 1 begins to write the capture that the settings name, 0 stops. PAL_EINVAL:
-                                * they name none */
-    PAL_CTL_CARD_LINK,    /* get, struct pal_card_link */
-    PAL_CTL_CARD_STOP     /* set, struct pal_card_stop: the end: ports are stopped, memory goes back. PAL_EBUSY: a poll
-                                * or a socket of the stack is open. There is no card in this process afterwards */
+    PAL_CTL_CARD_CAPTURE,      /* set, uint32_t: 1 begins to write the capture that the settings name, 0 stops: in this
+                           * thread at once, in others with their next wait. PAL_EINVAL: they name none */
+    PAL_CTL_CARD_LINK,         /* get, struct pal_card_link. PAL_ENODEV: there is no such device */
+    PAL_CTL_CARD_STOP /* set, struct pal_card_stop: the end: what was sent on closed connections is given 1 s to
+                           * arrive, ports are stopped, memory goes back. PAL_EBUSY: a poll or a socket of the stack is
+                           * open. PAL_EOTHERTHREAD: another thread has used the card first, and is to stop it. There
+                           * is no card in this process afterwards */
 };
 
 struct pal_card_text {
