@@ -295,7 +295,7 @@ def slow_reader_gets_all_in_order_while_another_is_served():
     data = memoryview(bytes_of(32 << 20, "slow"))
     with Server() as server, server.client() as slow, server.client() as other:
         sent = send_until_stalled(slow, data, other)
-        must(sent > 1 << 20, f"it stalls after {sent} bytes already")
+        must(sent > 1 << 18, f"it stalls after {sent} bytes already")  # how far buffers grow is the kernel's affair
         writer = threading.Thread(target=slow.sendall, args=[data[sent:]], daemon=True)
         writer.start()
         half = receive(slow, len(data) // 2)
